@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use http::{StatusCode, Uri};
+use http::{Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
@@ -13,12 +13,12 @@ use super::body::BodyLimits;
 use super::body_workers::BodyWorkers;
 use super::config::{Config, Timeouts};
 use super::connector::{Connector, SetupError};
-use super::error::{AttemptError, classify_attempt};
+use super::error::{AttemptError, SendError, classify_attempt};
 use super::interim::limit_interim_responses;
 use super::permits::{UpstreamPermit, UpstreamPermits};
-use super::pool::{HttpClient, Pool, PoolConnector, StreamSlot, build_client};
+use super::pool::{Lease, Pool, PoolConnector, ResponseHeads};
 use super::preconnect::Preconnect;
-use super::request::{GraphRequest, build_request};
+use super::request::{RequestParts, Server, build_request};
 use super::response::{UpstreamResponse, receive};
 use super::reuse::ReuseGuard;
 use super::stream_limit::LastStreamLimit;
@@ -41,9 +41,11 @@ pub struct GraphClient {
     connector: Connector,
     preconnect: Arc<Preconnect>,
     connect_timeout: Duration,
-    /// Opens a new connection for each request: if one connection of the pool was stale, the next may be stale as well.
-    unpooled: HttpClient,
+    /// Makes a new connection for a request: if one connection of the pool was stale, the next may be stale as well.
+    unpooled: PoolConnector,
+    response_heads: ResponseHeads,
     base: Uri,
+    server: Server,
     permits: UpstreamPermits,
     max_body: usize,
     byte_budget: ByteBudget,
@@ -71,28 +73,21 @@ pub struct GraphCall<'a> {
 
 /// Head of a response.
 struct ResponseHead<'a> {
-    response: http::Response<Incoming>,
+    response: Response<Incoming>,
     /// Start of the attempt.
     started: Instant,
     span: AttemptSpan,
     /// Held until the body is received.
-    client: AttemptClient<'a>,
+    lease: Lease<'a>,
 }
 
-/// Client of one attempt.
-enum AttemptClient<'a> {
-    /// A client of the pool, with one of its streams.
-    Pooled(StreamSlot),
-    Unpooled(&'a HttpClient),
-}
-
-impl AttemptClient<'_> {
-    fn client(&self) -> &HttpClient {
-        match self {
-            Self::Pooled(slot) => slot,
-            Self::Unpooled(client) => client,
-        }
-    }
+/// Times and state that the attempts of a request share.
+#[derive(Clone, Copy)]
+struct AttemptLimits<'a> {
+    first_byte: Duration,
+    deadline: Instant,
+    /// Set if a connection of the pool died while it was idle.
+    pool_is_stale: &'a AtomicBool,
 }
 
 impl GraphClient {
@@ -108,15 +103,21 @@ impl GraphClient {
     ) -> Result<Self, SetupError> {
         let base = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
         let (connector, preconnect) = (Connector::new(config)?, Arc::<Preconnect>::default());
-        let pooled = PoolConnector::new(connector.clone(), Some(Arc::clone(&preconnect)));
+        let response_heads = ResponseHeads::default();
+        let pool_connector = |preconnect| {
+            PoolConnector::new(connector.clone(), base.clone(), preconnect, response_heads.clone())
+        };
+        let pooled = pool_connector(Some(Arc::clone(&preconnect)));
         let is_https = config.base_url.scheme() == "https";
         let last_limit = if is_https { LastStreamLimit::default() } else { LastStreamLimit::unlimited() };
         Ok(Self {
             pool: RwLock::new(Pool::new(pooled, config.in_flight, last_limit).into()),
-            unpooled: build_client(PoolConnector::new(connector.clone(), None), 0),
+            unpooled: pool_connector(None),
             connector,
             preconnect,
             connect_timeout: config.connect_timeout,
+            response_heads,
+            server: Server::new(base.clone()),
             base,
             permits,
             max_body: config.max_body,
@@ -162,40 +163,19 @@ impl GraphClient {
         permit: UpstreamPermit,
         call: &GraphCall<'_>,
     ) -> Result<UpstreamResponse, RequestError> {
-        let GraphCall { resource, token, ids, condition, owner, timeouts } = *call;
         self.preconnect.record_request();
-        let deadline = permit.requested_at + timeouts.total;
+        let deadline = permit.requested_at + call.timeouts.total;
         let pool = Arc::clone(&self.pool.read().unwrap_or_else(PoisonError::into_inner));
-        let (pooled, pool_is_stale) = (pool.local(), AtomicBool::new(false));
-        // The wait for a stream counts as time of this process: the timeout of the first byte starts afterwards.
-        let acquire_stream = async || AttemptClient::Pooled(pooled.acquire(self.connect_timeout).await);
-        let build = |span: &AttemptSpan| build_request(&self.base, resource, token, ids, span.span_id());
-        let span = self.tracer.start_attempt_span(ids, resource.kind(), false);
-        let first = build(&span).map(|mut request| {
-            condition.inspect(|condition| condition.apply_to(request.headers_mut()));
-            request
-        });
+        let pool_is_stale = AtomicBool::new(false);
         // Each attempt ends at the deadline.
-        let times = (timeouts.first_byte, deadline, &pool_is_stale);
-        let received = match self.attempt(acquire_stream().await, times, (first, span), condition).await {
-            Err(AttemptError::Retryable(reason)) => {
-                self.metrics.retries.inc(reason);
-                let client = match reason {
-                    Retry::StaleConnection => AttemptClient::Unpooled(&self.unpooled),
-                    Retry::RefusedStream | Retry::OtherRepresentation => acquire_stream().await,
-                };
-                let span = self.tracer.start_attempt_span(ids, resource.kind(), true);
-                let second = (build(&span), span);
-                self.attempt(client, times, second, None).await
-            }
-            first => first,
-        };
-        let result = match received.map_err(AttemptError::into_failure) {
-            Ok(ResponseHead { response, started, mut span, client: _client }) => {
+        let limits =
+            AttemptLimits { first_byte: call.timeouts.first_byte, deadline, pool_is_stale: &pool_is_stale };
+        let result = match self.send_with_retries(call, &pool, limits).await {
+            Ok(ResponseHead { response, started, mut span, lease: _lease }) => {
                 let limits = BodyLimits {
                     max_bytes: self.max_body,
                     budget: &self.byte_budget,
-                    owner,
+                    owner: call.owner,
                     workers: &self.body_workers,
                     share: permit.share(),
                 };
@@ -206,7 +186,7 @@ impl GraphClient {
                 }
                 response
             }
-            Err(failure) => Err(failure),
+            Err(error) => Err(error.into_failure()),
         };
         if pool_is_stale.into_inner() {
             self.replace_pool(&pool);
@@ -223,44 +203,71 @@ impl GraphClient {
         self.preconnect.run(self.connector.clone(), &self.base).await;
     }
 
-    /// Replaces a pool in which a connection died silently: its other connections may be dead as well, and each of them
-    /// would delay a request until its timeout. Requests on the old pool keep their connections.
+    /// Replaces a pool whose idle connections are of no use: if one died silently, the others may be dead as well, and each of
+    /// them would delay a request until its timeout. Requests on the old pool keep their connections.
     fn replace_pool(&self, old: &Pool) {
         let mut pool = self.pool.write().unwrap_or_else(PoisonError::into_inner);
         if pool.generation == old.generation {
             self.preconnect.clear();
-            let pooled = PoolConnector::new(self.connector.clone(), Some(Arc::clone(&self.preconnect)));
-            *pool = old.successor(pooled).into();
+            *pool = old.successor().into();
+        }
+    }
+
+    /// Sends a request until a head of a response arrives, with one retry, and with a further one after a head with too many
+    /// fields. Such a head occurs on connections of the default number of fields only, which are replaced at once.
+    async fn send_with_retries<'a>(
+        &'a self,
+        call: &GraphCall<'_>,
+        pool: &Pool,
+        limits: AttemptLimits<'_>,
+    ) -> Result<ResponseHead<'a>, AttemptError> {
+        let pooled = pool.local();
+        let mut retry = None;
+        loop {
+            let span = self.tracer.start_attempt_span(call.ids, call.resource.kind(), retry.is_some());
+            let lease = match retry {
+                Some(Retry::StaleConnection | Retry::LargeHead) => Lease::unpooled(&self.unpooled),
+                // The wait for a stream counts as time of this process: the timeout of the first byte starts afterwards.
+                _ => Lease::pooled(pooled.acquire(self.connect_timeout).await),
+            };
+            let condition = call.condition.filter(|_| retry.is_none());
+            match self.attempt(lease, call, condition, limits, span).await {
+                Err(AttemptError::Retryable(reason)) if retry.is_none() || reason == Retry::LargeHead => {
+                    self.metrics.retries.inc(reason);
+                    if reason == Retry::LargeHead {
+                        self.response_heads.accept_many_fields();
+                        self.replace_pool(pool);
+                    }
+                    retry = Some(reason);
+                }
+                result => return result,
+            }
         }
     }
 
     /// Sends a request and waits for the head of the response. A 304 is accepted only if it matches `condition`.
     async fn attempt<'a>(
         &self,
-        client: AttemptClient<'a>,
-        (first_byte_timeout, deadline, pool_is_stale): (Duration, Instant, &AtomicBool),
-        (request, mut span): (Option<GraphRequest>, AttemptSpan),
+        mut lease: Lease<'a>,
+        call: &GraphCall<'_>,
         condition: Option<&Validators>,
+        limits: AttemptLimits<'_>,
+        mut span: AttemptSpan,
     ) -> Result<ResponseHead<'a>, AttemptError> {
         let started = Instant::now();
-        let mut request = request.ok_or(AttemptError::Final(UpstreamFailure::Protocol))?;
-        let (head_deadline, timeout_failure) = match started + first_byte_timeout {
-            first_byte if first_byte < deadline => (first_byte, UpstreamFailure::FirstByte),
-            _ => (deadline, UpstreamFailure::Timeout),
+        let (head_deadline, timeout_failure) = match started + limits.first_byte {
+            first_byte if first_byte < limits.deadline => (first_byte, UpstreamFailure::FirstByte),
+            _ => (limits.deadline, UpstreamFailure::Timeout),
         };
-        let mut reuse = ReuseGuard::new(&mut request, head_deadline, pool_is_stale);
-        let too_many_interim = limit_interim_responses(&mut request);
-        let response = tokio::select! {
-            biased;
-            () = too_many_interim => Err(AttemptError::Final(UpstreamFailure::Protocol)),
-            response = timeout_at(head_deadline, client.client().request(request)) => match response {
-                Ok(response) => response.map_err(|error| classify_attempt(&error, &reuse)),
-                Err(_) => Err(AttemptError::Final(timeout_failure)),
-            },
-        };
+        let mut reuse = ReuseGuard::new(head_deadline, limits.pool_is_stale);
+        let GraphCall { resource, token, ids, .. } = *call;
+        let parts = RequestParts { resource, token, ids, span: span.span_id(), condition };
+        let response = timeout_at(head_deadline, self.receive_head(&mut lease, &mut reuse, parts, started));
+        let response = response.await.unwrap_or(Err(AttemptError::Final(timeout_failure)));
         let response = response.inspect_err(|error| span.record_failure(error.as_str()))?;
         span.record_response(response.status(), response.version(), response.headers());
-        reuse.record_response(response.extensions());
+        reuse.record_response();
+        lease.record_head();
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             // Graph asks clients to use a new connection after a 503.
             reuse.close_when_idle();
@@ -277,6 +284,35 @@ impl GraphClient {
             span.record_failure(error.as_str());
             return Err(error);
         }
-        Ok(ResponseHead { response, started, span, client })
+        Ok(ResponseHead { response, started, span, lease })
+    }
+
+    /// Takes or makes the connection of `lease`, and sends the request on it. `now` is the start of the attempt.
+    async fn receive_head(
+        &self,
+        lease: &mut Lease<'_>,
+        reuse: &mut ReuseGuard<'_>,
+        parts: RequestParts<'_>,
+        now: Instant,
+    ) -> Result<Response<Incoming>, AttemptError> {
+        let connection = lease.connect(now).await.map_err(|error| classify_attempt(&error, reuse))?;
+        reuse.observe(connection.state());
+        let protocol_error = AttemptError::Final(UpstreamFailure::Protocol);
+        let Some(mut request) = build_request(&self.server, connection.protocol(), parts) else {
+            return Err(protocol_error);
+        };
+        limit_interim_responses(&mut request, connection.state());
+        match connection.send(request).await {
+            // They may have arrived together with the final response, or have ended the connection.
+            _ if connection.state().has_too_many_interim_responses() => {
+                reuse.close_when_idle();
+                Err(protocol_error)
+            }
+            Ok(response) => Ok(response),
+            Err(error) if connection.exceeds_default_fields(&error) => {
+                Err(AttemptError::Retryable(Retry::LargeHead))
+            }
+            Err(error) => Err(classify_attempt(&SendError::Http(error), reuse)),
+        }
     }
 }

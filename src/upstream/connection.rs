@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use http::Extensions;
 use hyper_rustls::MaybeHttpsStream;
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpInfo};
+use hyper_util::client::legacy::connect::{Connection, HttpInfo};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -45,11 +45,21 @@ impl UpstreamConnection {
 
     /// Reports the stream limit of the connection to `limit` from now on. Call it before the first byte is read.
     pub(super) fn report_stream_limit(&mut self, limit: Arc<StreamLimit>) {
-        if self.connected().is_negotiated_h2() {
+        if self.is_http2() {
             self.settings = Some(SettingsReader::new(limit));
         } else {
             limit.set_unlimited();
         }
+    }
+
+    /// Returns the history of the connection.
+    pub(super) fn state(&self) -> &ReuseState {
+        &self.state
+    }
+
+    /// Returns whether TLS negotiated HTTP/2.
+    pub(super) fn is_http2(&self) -> bool {
+        self.stream.inner().connected().is_negotiated_h2()
     }
 
     /// Returns whether an idle connection can be used: the peer has not closed it, and has sent at most
@@ -71,12 +81,6 @@ impl UpstreamConnection {
     }
 }
 
-impl Connection for UpstreamConnection {
-    fn connected(&self) -> Connected {
-        self.stream.inner().connected().extra(self.state.clone())
-    }
-}
-
 impl AsyncRead for UpstreamConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -90,10 +94,14 @@ impl AsyncRead for UpstreamConnection {
             self.settings.iter_mut().for_each(|settings| settings.read(&early));
             return Poll::Ready(Ok(()));
         }
+        if self.state.has_too_many_interim_responses() {
+            return Poll::Ready(Err(io::Error::other("too many interim responses")));
+        }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.state.record_read();
+        let received = buf.filled().len() - before;
+        if received > 0 {
+            self.state.record_read(received);
             self.settings.iter_mut().for_each(|settings| settings.read(&buf.filled()[before..]));
         }
         read

@@ -33,8 +33,7 @@ use super::happy_eyeballs::{ConnectTimeout, race};
 use crate::support::client_tls::{self, RootsError};
 
 /// Future of a connection.
-pub(super) type Connecting =
-    Pin<Box<dyn Future<Output = Result<TokioIo<UpstreamConnection>, BoxError>> + Send>>;
+pub(super) type Connecting = Pin<Box<dyn Future<Output = Result<UpstreamConnection, BoxError>> + Send>>;
 
 /// Connector to Graph. Clones share the history of the addresses.
 #[derive(Clone, Debug)]
@@ -86,7 +85,7 @@ where
 {
     /// Makes a new connection.
     pub(super) async fn connect(&self, uri: Uri) -> Result<UpstreamConnection, BoxError> {
-        Ok(self.connect_unless(uri, ready(None)).await?.into_inner())
+        self.connect_unless(uri, ready(None)).await
     }
 
     /// Returns the connection of `ready`, or a new one if `ready` has none. One timeout covers both.
@@ -98,7 +97,7 @@ where
         Box::pin(async move {
             let deadline = Instant::now() + connector.connect_timeout;
             if let Some(connection) = timeout_at(deadline, ready).await.map_err(|_| ConnectTimeout)? {
-                return Ok(TokioIo::new(connection));
+                return Ok(connection);
             }
             let history = Arc::clone(connector.resolver.address_history());
             let faults = Arc::clone(&connector.faults);
@@ -106,7 +105,7 @@ where
             match stream.unwrap_or_else(|_| Err(ConnectTimeout.into())) {
                 Ok(stream) => {
                     faults.record_success(Instant::now());
-                    Ok(TokioIo::new(UpstreamConnection::new(stream, history)))
+                    Ok(UpstreamConnection::new(stream, history))
                 }
                 Err(error) => {
                     faults.record_failure(classify_connect_error(&*error), &*error, Instant::now());

@@ -3,16 +3,25 @@
 use std::error::Error;
 use std::io;
 
-use hyper_util::client::legacy;
-
 use super::dns::ResolveError;
 use super::error_chain::find;
 use super::forward_proxy::tunnel::TunnelError;
-use super::happy_eyeballs::ConnectTimeout;
+use super::happy_eyeballs::{BoxError, ConnectTimeout};
 use super::reuse::ReuseGuard;
 use crate::support::labels::Label;
 use crate::upstream::Retry;
 use crate::upstream::UpstreamFailure;
+
+/// Error of a request without a response.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    /// No connection was made.
+    #[error("the connection failed")]
+    Connect(#[source] BoxError),
+    /// The connection ended, or the response is not valid HTTP.
+    #[error(transparent)]
+    Http(hyper::Error),
+}
 
 /// Error of one attempt.
 #[derive(Debug)]
@@ -27,6 +36,7 @@ impl AttemptError {
     /// Returns the failure that the error counts as if there is no further attempt.
     pub(super) fn into_failure(self) -> UpstreamFailure {
         match self {
+            Self::Retryable(Retry::LargeHead) => UpstreamFailure::Protocol,
             Self::Retryable(_) => UpstreamFailure::Reset,
             Self::Final(failure) => failure,
         }
@@ -44,7 +54,11 @@ impl AttemptError {
 /// Classifies an attempt without a response. A GET may be repeated if the server did not process it, or if it was sent on a
 /// pooled connection that ended without a response byte (RFC 9110, section 9.2.2; RFC 9113, section 8.7). Any other retry
 /// would multiply the load of an overloaded server.
-pub(super) fn classify_attempt(error: &legacy::Error, reuse: &ReuseGuard<'_>) -> AttemptError {
+pub(super) fn classify_attempt(error: &SendError, reuse: &ReuseGuard<'_>) -> AttemptError {
+    let error = match error {
+        SendError::Connect(error) => return AttemptError::Final(classify_connect_error(&**error)),
+        SendError::Http(error) => error,
+    };
     if is_unprocessed(error) {
         if find::<h2::Error>(error).is_some_and(h2::Error::is_go_away) {
             // The connection accepts no further stream, and the pool may notice later than the retry.
@@ -52,8 +66,9 @@ pub(super) fn classify_attempt(error: &legacy::Error, reuse: &ReuseGuard<'_>) ->
         }
         return AttemptError::Retryable(Retry::RefusedStream);
     }
-    match classify_request_error(error) {
-        UpstreamFailure::Reset if is_unsent(error) => AttemptError::Retryable(Retry::StaleConnection),
+    match classify_http_error(error) {
+        // The connection ended before hyper sent the request.
+        UpstreamFailure::Reset if error.is_canceled() => AttemptError::Retryable(Retry::StaleConnection),
         UpstreamFailure::Reset if reuse.was_stale() && !has_http2_reason(error) => {
             AttemptError::Retryable(Retry::StaleConnection)
         }
@@ -61,18 +76,14 @@ pub(super) fn classify_attempt(error: &legacy::Error, reuse: &ReuseGuard<'_>) ->
     }
 }
 
-/// Classifies a request without a response.
-fn classify_request_error(error: &legacy::Error) -> UpstreamFailure {
-    if error.is_connect() {
-        return classify_connect_error(error);
+/// Classifies a request on a connection without a response.
+fn classify_http_error(error: &hyper::Error) -> UpstreamFailure {
+    if error.is_parse() || error.is_parse_too_large() {
+        return UpstreamFailure::Protocol;
     }
-    match find::<hyper::Error>(error) {
-        Some(error) if error.is_parse() || error.is_parse_too_large() => UpstreamFailure::Protocol,
-        Some(error) => match find::<h2::Error>(error) {
-            Some(error) if error.is_io() || error.is_go_away() || error.is_reset() => UpstreamFailure::Reset,
-            Some(_) => UpstreamFailure::Protocol,
-            None => UpstreamFailure::Reset,
-        },
+    match find::<h2::Error>(error) {
+        Some(error) if error.is_io() || error.is_go_away() || error.is_reset() => UpstreamFailure::Reset,
+        Some(_) => UpstreamFailure::Protocol,
         None => UpstreamFailure::Reset,
     }
 }
@@ -89,19 +100,14 @@ pub(super) fn classify_body_error(error: &hyper::Error) -> UpstreamFailure {
 ///
 /// h2 attaches a GOAWAY of the peer to the streams above its last stream id and to streams that were never opened, whatever
 /// the error code. The other streams of the connection end with an I/O error when the connection ends.
-fn is_unprocessed(error: &legacy::Error) -> bool {
+fn is_unprocessed(error: &hyper::Error) -> bool {
     find::<h2::Error>(error).is_some_and(|error| {
         error.is_remote() && (error.reason() == Some(h2::Reason::REFUSED_STREAM) || error.is_go_away())
     })
 }
 
-/// Returns whether the connection ended before hyper sent the request on it.
-fn is_unsent(error: &legacy::Error) -> bool {
-    find::<hyper::Error>(error).is_some_and(hyper::Error::is_canceled)
-}
-
 /// Returns whether Graph ended the stream or the connection by a frame with an error code, which is a response byte.
-fn has_http2_reason(error: &legacy::Error) -> bool {
+fn has_http2_reason(error: &hyper::Error) -> bool {
     find::<h2::Error>(error).is_some_and(|error| error.reason().is_some())
 }
 

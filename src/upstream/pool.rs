@@ -1,25 +1,32 @@
 //! Pool of connections to Graph, one part per runtime: a request on a connection of another runtime would move between
 //! threads twice.
+//!
+//! An attempt acquires a [`StreamSlot`] of its runtime's [`LocalPool`], which limits the streams of HTTP/2 connections. Its
+//! [`Lease`] takes an idle connection of the slot's set, or makes one, and returns it at the end. Requests and responses flow
+//! through [`HttpConnection`], hyper's own connection, without a task or a copy in between. The pool does not know what is
+//! sent, whether an attempt may be repeated, and which timeouts apply.
+//!
+//! The client of hyper-util (`legacy::Client`) took 14,000 instructions of a miss: a table of hosts, a future for each
+//! attempt on the heap, copies of it, and a channel that reports the connection of a request. Its composable parts
+//! (`client::pool`) have no limit and no timer for idle connections, no limit of streams, and use a cache or a singleton where
+//! ALPN decides only after the connection is made.
 
+mod connections;
 mod connector;
+mod http_connection;
+mod idle;
+mod lease;
 mod local;
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Empty;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::runtime::{Handle, Id};
 
-pub(super) use self::connector::PoolConnector;
+pub(super) use self::connector::{PoolConnector, ResponseHeads};
+pub(super) use self::http_connection::HttpConnection;
+pub(super) use self::lease::Lease;
 pub(super) use self::local::{LocalPool, StreamSlot};
 use super::stream_limit::LastStreamLimit;
-
-/// HTTP client with its idle connections.
-pub(super) type HttpClient = Client<PoolConnector, Empty<Bytes>>;
 
 /// Pools of all runtimes.
 #[derive(Debug)]
@@ -31,73 +38,51 @@ pub(super) struct Pool {
     max_idle: usize,
     /// Stream limit of the last connection, for connections of other runtimes and of the next pool.
     last_limit: Arc<LastStreamLimit>,
-    runtimes: RwLock<HashMap<Id, Arc<LocalPool>>>,
+    runtimes: RwLock<Vec<(Id, Arc<LocalPool>)>>,
 }
 
 impl Pool {
     /// Creates a pool without connections.
     pub(super) fn new(connector: PoolConnector, max_idle: usize, last_limit: LastStreamLimit) -> Self {
-        Self {
-            generation: 0,
-            connector,
-            max_idle,
-            last_limit: Arc::new(last_limit),
-            runtimes: RwLock::default(),
-        }
+        let (generation, runtimes) = Default::default();
+        Self { generation, connector, max_idle, last_limit: Arc::new(last_limit), runtimes }
     }
 
     /// Creates an empty pool that replaces this one.
-    pub(super) fn successor(&self, connector: PoolConnector) -> Self {
+    pub(super) fn successor(&self) -> Self {
         Self {
             generation: self.generation + 1,
-            connector,
+            connector: self.connector.clone(),
             max_idle: self.max_idle,
             last_limit: Arc::clone(&self.last_limit),
             runtimes: RwLock::default(),
         }
     }
 
-    /// Returns the clients of the current runtime.
+    /// Returns the connections of the current runtime.
     pub(super) fn local(&self) -> Arc<LocalPool> {
         let local = Handle::current().id();
-        if let Some(known) = self.runtimes.read().unwrap_or_else(PoisonError::into_inner).get(&local) {
-            return Arc::clone(known);
+        let find = |runtimes: &[(Id, Arc<LocalPool>)]| {
+            runtimes.iter().find(|(id, _)| *id == local).map(|(_, pool)| Arc::clone(pool))
+        };
+        if let Some(known) = find(&self.runtimes.read().unwrap_or_else(PoisonError::into_inner)) {
+            return known;
         }
-        let new =
-            || Arc::new(LocalPool::new(self.connector.clone(), self.max_idle, Arc::clone(&self.last_limit)));
         let mut runtimes = self.runtimes.write().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(runtimes.entry(local).or_insert_with(new))
+        // One runtime may have several threads.
+        if let Some(known) = find(&runtimes) {
+            return known;
+        }
+        let last_limit = Arc::clone(&self.last_limit);
+        let new = Arc::new(LocalPool::new(self.connector.clone(), self.max_idle, last_limit));
+        runtimes.push((local, Arc::clone(&new)));
+        new
     }
 }
 
-/// Builds a client that keeps at most `max_idle` idle connections.
-pub(super) fn build_client(connector: PoolConnector, max_idle: usize) -> HttpClient {
-    Client::builder(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .pool_max_idle_per_host(max_idle)
-        .http1_max_buf_size(MAX_HEAD_BYTES)
-        .http1_max_headers(MAX_HEAD_FIELDS)
-        .http2_max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
-        .http2_keep_alive_interval(PING_INTERVAL)
-        // The Graph client decides on retries and counts them.
-        .retry_canceled_requests(false)
-        .build(connector)
-}
-
-/// Shorter than the 60 seconds after which most front ends close an idle connection.
-const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(50);
-/// Interval of HTTP/2 pings, so that a connection that died silently is detected before a request uses it.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-/// Size of the head of one response. Graph's heads are below 4 KiB; a claims challenge adds a few KiB.
-const MAX_HEAD_BYTES: usize = 64 << 10;
-/// Fields of the head of one HTTP/1 response; hyper's own limit is 100. hyper prepares this number of places for each head:
-/// 1,024 take 10,000 instructions of a miss, 4,096 took 39,000, a seventh of a miss.
-const MAX_HEAD_FIELDS: usize = 1024;
-
 #[cfg(test)]
 mod tests {
+    use http::Uri;
     use tokio::runtime::{Builder, Runtime};
 
     use super::super::config::Config;
@@ -110,7 +95,8 @@ mod tests {
 
     #[test]
     fn each_runtime_has_connections_of_its_own_and_uses_them_again() {
-        let connector = PoolConnector::new(Connector::new(&Config::default()).unwrap(), None);
+        let connector = Connector::new(&Config::default()).unwrap();
+        let connector = PoolConnector::new(connector, Uri::default(), None, ResponseHeads::default());
         let pool = Pool::new(connector, 1, LastStreamLimit::default());
         let (one, other) = (runtime(), runtime());
         let client_of = |runtime: &Runtime| runtime.block_on(async { pool.local() });

@@ -1,8 +1,9 @@
 //! Check of Graph for `check --connect`: connects as a request does, and sends one request without a token.
 
+use std::error::Error;
 use std::time::Duration;
 
-use bytes::Bytes;
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, StatusCode, Uri, Version, header};
 use http_body_util::Empty;
 use tokio::time::{Instant, timeout};
@@ -12,8 +13,8 @@ use super::config::Config;
 use super::connector::{Connector, SetupError};
 use super::error::classify_connect_error;
 use super::error_chain::ErrorChain;
-use super::pool::{PoolConnector, build_client};
-use super::request::USER_AGENT;
+use super::pool::{PoolConnector, ResponseHeads};
+use super::request::{Server, USER_AGENT};
 use crate::support::labels::Label;
 
 /// Response of Graph to a request without a token.
@@ -70,20 +71,25 @@ pub async fn probe(config: &Config) -> Result<GraphReport, GraphProbeError> {
         GraphProbeError::Failed { reason, error: ErrorChain(&*error).to_string() }
     })?;
     let connect_time = started.elapsed();
-    let client = build_client(PoolConnector::new(connector, None), 0);
     let failed = |reason, error: String| GraphProbeError::Failed { reason, error };
-    let mut uri = base.into_parts();
-    uri.path_and_query = Some(http::uri::PathAndQuery::from_static(TARGET));
-    let uri = Uri::from_parts(uri).map_err(|error| failed(UpstreamFailure::Protocol, error.to_string()))?;
-    let mut request = Request::new(Empty::<Bytes>::new());
-    *request.uri_mut() = uri;
-    request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-    request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    let response = timeout(config.first_byte_timeout, client.request(request)).await;
+    let unusable =
+        |error: &(dyn Error + 'static)| failed(UpstreamFailure::Reset, ErrorChain(error).to_string());
+    let connector = PoolConnector::new(connector, base.clone(), None, ResponseHeads::default());
+    let responding = async {
+        let mut connection = connector.connect_once().await.map_err(|error| unusable(&error))?;
+        let mut request = Request::new(Empty::new());
+        request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let target = PathAndQuery::from_static(TARGET);
+        Server::new(base)
+            .address(&mut request, target, connection.protocol())
+            .map_err(|error| failed(UpstreamFailure::Protocol, error.to_string()))?;
+        connection.send(request).await.map_err(|error| unusable(&error))
+    };
     let late = "no response began within graph.first_byte_timeout";
-    let response = response
-        .map_err(|_| failed(UpstreamFailure::FirstByte, late.to_owned()))?
-        .map_err(|error| failed(UpstreamFailure::Reset, ErrorChain(&error).to_string()))?;
+    let response = timeout(config.first_byte_timeout, responding)
+        .await
+        .map_err(|_| failed(UpstreamFailure::FirstByte, late.to_owned()))??;
     Ok(GraphReport {
         status: response.status(),
         version: response.version(),

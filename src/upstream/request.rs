@@ -6,25 +6,83 @@ use http::{HeaderValue, Request, Uri, header};
 use http_body_util::Empty;
 
 use crate::auth::Token;
+use crate::cache::conditional::Validators;
 use crate::http::ids::{self, CLIENT_REQUEST_ID_FIELD, Ids, TRACEPARENT};
 use crate::resource::Resource;
 
 /// Request to Graph; it never has a body.
 pub(super) type GraphRequest = Request<Empty<Bytes>>;
 
-/// Builds the whole request: the fields that the cache key contains, the token, and the correlation ids. Returns `None` if
-/// the parts do not form a valid URI or field.
+/// Protocol of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// HTTP/1.1: the request has its target in origin-form, and `Host` (RFC 9112, section 3.2.1).
+    Http1,
+    /// HTTP/2: the request has scheme and authority.
+    Http2,
+}
+
+/// Server of the requests.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    base: Uri,
+    host: HeaderValue,
+}
+
+impl Server {
+    /// Creates the server from a URI with scheme and authority. `Host` omits the default port of the scheme.
+    pub(super) fn new(base: Uri) -> Self {
+        let default_port = if base.scheme_str() == Some("https") { 443 } else { 80 };
+        let host = base.host().unwrap_or_default();
+        let host = match base.port_u16() {
+            Some(port) if port != default_port => HeaderValue::try_from(format!("{host}:{port}")),
+            _ => HeaderValue::from_str(host),
+        };
+        Self { base, host: host.unwrap_or(HeaderValue::from_static("")) }
+    }
+
+    /// Addresses a request to a target of the server.
+    pub(super) fn address<B>(
+        &self,
+        request: &mut Request<B>,
+        target: PathAndQuery,
+        protocol: Protocol,
+    ) -> Result<(), http::Error> {
+        *request.uri_mut() = match protocol {
+            Protocol::Http1 => {
+                request.headers_mut().insert(header::HOST, self.host.clone());
+                target.into()
+            }
+            Protocol::Http2 => {
+                let mut uri = self.base.clone().into_parts();
+                uri.path_and_query = Some(target);
+                Uri::from_parts(uri)?
+            }
+        };
+        Ok(())
+    }
+}
+
+/// Parts of a request.
+#[derive(Clone, Copy)]
+pub(super) struct RequestParts<'a> {
+    pub(super) resource: &'a Resource,
+    pub(super) token: &'a Token,
+    pub(super) ids: &'a Ids,
+    pub(super) span: Option<u64>,
+    pub(super) condition: Option<&'a Validators>,
+}
+
+/// Builds the whole request: the fields that the cache key contains, the token, the correlation ids and the condition.
+/// Returns `None` if the parts do not form a valid URI or field.
 pub(super) fn build_request(
-    base: &Uri,
-    resource: &Resource,
-    token: &Token,
-    ids: &Ids,
-    span: Option<u64>,
+    server: &Server,
+    protocol: Protocol,
+    parts: RequestParts<'_>,
 ) -> Option<GraphRequest> {
-    let mut uri = base.clone().into_parts();
-    uri.path_and_query = Some(PathAndQuery::from_maybe_shared(resource.target()).ok()?);
+    let RequestParts { resource, token, ids, span, condition } = parts;
+    let target = PathAndQuery::from_maybe_shared(resource.target()).ok()?;
     let mut request = Request::new(Empty::new());
-    *request.uri_mut() = Uri::from_parts(uri).ok()?;
     let headers = request.headers_mut();
     headers.reserve(MAX_FIELDS);
     headers.insert(header::AUTHORIZATION, token.authorization());
@@ -36,11 +94,13 @@ pub(super) fn build_request(
     if let Some(trace) = ids.trace {
         headers.insert(&TRACEPARENT, HeaderValue::try_from(trace.child(span)).ok()?);
     }
+    condition.inspect(|condition| condition.apply_to(headers));
+    server.address(&mut request, target, protocol).ok()?;
     Some(request)
 }
 
 const VIA: &str = "1.1 connector-cache";
 /// `User-Agent` of each request to Graph.
 pub(super) const USER_AGENT: &str = concat!("connector-cache/", env!("CARGO_PKG_VERSION"));
-/// Fields of a request, including those of a condition and those that hyper adds.
+/// Fields of a request, including those of a condition and `Host`.
 const MAX_FIELDS: usize = 12;

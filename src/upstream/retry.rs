@@ -11,5 +11,7 @@ labels! {
         RefusedStream = "refused-stream",
         /// Graph's 304 named another representation: the request was repeated without a condition.
         OtherRepresentation = "other-answer",
+        /// The head of an HTTP/1.1 response had more than 100 fields. Later connections accept 1,024 fields.
+        LargeHead = "large-head",
     }
 }

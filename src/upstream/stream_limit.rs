@@ -1,14 +1,15 @@
 //! Stream limit of HTTP/2: `SETTINGS_MAX_CONCURRENT_STREAMS` of a connection (RFC 9113, section 6.5.2).
 //!
-//! hyper queues requests above the limit without a bound and without a report (hyper#3623). The pooled client of hyper-util
-//! does not expose its connections, so that the limit is read from the received frames.
+//! hyper queues requests above the limit without a bound and without a report (hyper#3623). Its
+//! `Connection::current_max_send_streams` does not say whether the server has announced a limit yet, and nothing wakes a task
+//! when the limit changes, so that the limit is read from the received frames.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use tokio::sync::Notify;
 
-/// Number of concurrent streams of the present connection of a client.
+/// Number of concurrent streams of the present connection of a set.
 #[derive(Debug)]
 pub(super) struct StreamLimit {
     max: AtomicUsize,
@@ -33,8 +34,8 @@ impl LastStreamLimit {
 }
 
 impl StreamLimit {
-    /// Creates the limit of a client without a connection: that of the last connection of any client. Each change notifies
-    /// the waiters of `changed`.
+    /// Creates the limit of a set without a connection: that of the last connection of any set. Each change notifies the
+    /// waiters of `changed`.
     pub(super) fn new(last: &Arc<LastStreamLimit>, changed: &Arc<Notify>) -> Self {
         let max = AtomicUsize::new(last.0.load(Relaxed));
         let (is_settled, connections) = Default::default();
@@ -46,7 +47,7 @@ impl StreamLimit {
         Some(self.max.load(Relaxed)).filter(|max| *max != UNKNOWN)
     }
 
-    /// Returns whether the client has a connection whose limit is known, or its attempt to connect has ended.
+    /// Returns whether the set has a connection whose limit is known, or its attempt to connect has ended.
     pub(super) fn is_settled(&self) -> bool {
         self.is_settled.load(Relaxed)
     }
@@ -62,6 +63,17 @@ impl StreamLimit {
         // A known limit stays unchanged.
         let _ = self.max.compare_exchange(UNKNOWN, RECOMMENDED_MIN, Relaxed, Relaxed);
         if !self.is_settled.swap(true, Relaxed) {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Registers the end of a request. If the first request of a connection failed before its connection announced a limit,
+    /// the others do not wait any longer.
+    pub(super) fn record_stream_end(&self, is_first: bool) {
+        if is_first && !self.is_settled() {
+            self.settle();
+        }
+        if self.max.load(Relaxed) != usize::MAX {
             self.changed.notify_waiters();
         }
     }
@@ -153,7 +165,7 @@ impl SettingsReader {
 }
 
 impl Drop for SettingsReader {
-    /// Registers the end of the connection, unless the client has a newer one.
+    /// Registers the end of the connection, unless the set has a newer one.
     fn drop(&mut self) {
         if self.number > 0 && self.limit.connections.load(Relaxed) == self.number {
             self.limit.is_settled.store(false, Relaxed);

@@ -1,5 +1,8 @@
 //! Retries: which requests are repeated, and which are not.
 
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
 use connector_cache::upstream::Retry;
 use connector_cache::upstream::UpstreamFailure;
 
@@ -106,5 +109,87 @@ async fn t23_an_error_response_is_never_retried() {
         assert_eq!(harness.get().await.status, status);
         assert_eq!(harness.origin.requests(), requests + 1);
     }
+    harness.stop().await;
+}
+
+/// A 200 whose head has many fields.
+fn many_fields(fields: usize) -> Reply {
+    let mut head = String::from("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n");
+    for number in 0..fields {
+        let _ = write!(head, "x-{number}: {number}\r\n");
+    }
+    Reply::raw(format!("{head}content-length: {}\r\n\r\n{BODY}", BODY.len())).keep_alive()
+}
+
+fn large_heads(harness: &Harness) -> u64 {
+    harness.proxy.upstream_metrics.retries.get(Retry::LargeHead)
+}
+
+#[tokio::test]
+async fn a_head_with_many_fields_is_requested_again_once_in_a_process() {
+    let mut harness = Harness::start().await;
+    assert_eq!(harness.passes(many_fields(90)).await.text(), BODY);
+    assert_eq!((large_heads(&harness), harness.origin.requests(), harness.origin.connections()), (0, 1, 1));
+    assert_eq!(harness.passes(many_fields(1_000)).await.text(), BODY);
+    assert_eq!((large_heads(&harness), harness.origin.requests(), harness.origin.connections()), (1, 3, 2));
+    for _ in 0..5 {
+        assert_eq!(harness.passes(many_fields(1_000)).await.text(), BODY);
+    }
+    assert_eq!((large_heads(&harness), harness.origin.requests()), (1, 8));
+    assert_eq!(harness.origin.connections(), 3, "the new connections of the pool accept many fields");
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn a_head_with_many_fields_after_another_retry_is_received_too() {
+    let mut harness = Harness::start().await;
+    harness.passes(ok()).await;
+    // The second attempt has a connection of its own, which accepts many fields.
+    assert_eq!(harness.passes([Reply::hang_up(), many_fields(1_000)]).await.text(), BODY);
+    assert_eq!((stale(&harness), large_heads(&harness)), (1, 0));
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn a_head_with_too_many_bytes_is_not_requested_again() {
+    let mut harness = Harness::start().await;
+    let long = "a".repeat(200 << 10);
+    for _ in 0..2 {
+        let requests = harness.origin.requests();
+        harness.origin.any(ok().header("x-long", &long));
+        let response = harness.get().await;
+        assert_eq!(response.status, 502);
+        assert_eq!((harness.origin.requests(), large_heads(&harness)), (requests + 1, 0));
+    }
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn a_head_with_more_fields_than_the_limit_is_requested_again_once_in_a_process() {
+    let mut harness = Harness::start().await;
+    for requests in [2, 3, 4] {
+        harness.origin.any(many_fields(3_000));
+        assert_eq!(harness.get().await.status, 502);
+        assert_eq!((harness.origin.requests(), large_heads(&harness)), (requests, 1));
+    }
+    harness.stop().await;
+}
+
+#[tokio::test]
+async fn the_second_request_after_a_large_head_ends_at_the_deadline_of_the_first() {
+    let timeout = Duration::from_millis(600);
+    let mut harness = Harness::with(|config| config.upstream.timeout = timeout).await;
+    let (first, second) = (Gate::new(), Gate::new());
+    let half = Duration::from_millis(400);
+    harness.origin.any([many_fields(1_000).held_until(&first), ok().held_until(&second)]);
+    let started = Instant::now();
+    let opening = async {
+        tokio::time::sleep(half).await;
+        first.open();
+    };
+    let (response, ()) = futures_util::future::join(harness.get(), opening).await;
+    assert_eq!((response.status, large_heads(&harness)), (504, 1));
+    assert!((timeout..timeout + half).contains(&started.elapsed()), "{:?}", started.elapsed());
+    second.open();
     harness.stop().await;
 }

@@ -1,55 +1,79 @@
-//! Connector of a pool: the preconnected connection first, then new connections.
+//! Connector of a pool: the preconnected connection first, then new connections, with HTTP on top.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use http::Uri;
-use hyper_util::rt::TokioIo;
-use tower_service::Service;
 
-use crate::upstream::connection::UpstreamConnection;
-use crate::upstream::connector::{BoxError, Connecting, Connector};
+use super::HttpConnection;
+use crate::upstream::connector::Connector;
+use crate::upstream::error::SendError;
 use crate::upstream::preconnect::Preconnect;
 use crate::upstream::stream_limit::StreamLimit;
+
+/// Future of an HTTP connection.
+pub(super) type HttpConnecting = Pin<Box<dyn Future<Output = Result<HttpConnection, SendError>> + Send>>;
 
 /// Connector of a pool.
 #[derive(Clone, Debug)]
 pub(in crate::upstream) struct PoolConnector {
     connector: Connector,
+    uri: Uri,
     preconnect: Option<Arc<Preconnect>>,
-    limit: Option<Arc<StreamLimit>>,
+    heads: ResponseHeads,
+}
+
+/// Number of header fields that the heads of HTTP/1.1 responses may have. Clones share the number.
+///
+/// hyper prepares a place for each possible field: 100 places are a part of its stack frame, and 1,024 places took 10,000
+/// instructions and 64 KiB of memory for each response. So connections begin with hyper's default number, and the first head
+/// with more fields increases the number for all later connections.
+#[derive(Clone, Debug, Default)]
+pub(in crate::upstream) struct ResponseHeads(Arc<AtomicBool>);
+
+impl ResponseHeads {
+    /// Makes later connections accept [`MAX_FIELDS`] fields.
+    pub(in crate::upstream) fn accept_many_fields(&self) {
+        self.0.store(true, Relaxed);
+    }
+
+    /// Returns the number of fields, or `None` for hyper's default number.
+    fn max_fields(&self) -> Option<usize> {
+        self.0.load(Relaxed).then_some(MAX_FIELDS)
+    }
 }
 
 impl PoolConnector {
-    /// Creates a connector. Without `preconnect` each connection is new.
-    pub(in crate::upstream) fn new(connector: Connector, preconnect: Option<Arc<Preconnect>>) -> Self {
-        Self { connector, preconnect, limit: None }
+    /// Creates a connector to the server of `uri`. Without `preconnect` each connection is new.
+    pub(in crate::upstream) fn new(
+        connector: Connector,
+        uri: Uri,
+        preconnect: Option<Arc<Preconnect>>,
+        heads: ResponseHeads,
+    ) -> Self {
+        Self { connector, uri, preconnect, heads }
     }
 
-    /// Keeps `limit` up to date with the last connection.
-    pub(super) fn with_limit(self, limit: Arc<StreamLimit>) -> Self {
-        Self { limit: Some(limit), ..self }
-    }
-}
-
-impl Service<Uri> for PoolConnector {
-    type Response = TokioIo<UpstreamConnection>;
-    type Error = BoxError;
-    type Future = Connecting;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Connecting {
-        let (preconnect, limit) = (self.preconnect.clone(), self.limit.clone());
-        let connecting = self.connector.connect_unless(uri, async move { preconnect?.take().await });
+    /// Makes a connection that reports its stream limit to `limit`.
+    pub(super) fn connect(&self, limit: Arc<StreamLimit>) -> HttpConnecting {
+        let (preconnect, heads) = (self.preconnect.clone(), self.heads.clone());
+        let ready = async move { preconnect?.take().await };
+        let connecting = self.connector.connect_unless(self.uri.clone(), ready);
         Box::pin(async move {
-            let mut connection = connecting.await?;
-            if let Some(limit) = limit {
-                connection.inner_mut().report_stream_limit(limit);
-            }
-            Ok(connection)
+            let mut connection = connecting.await.map_err(SendError::Connect)?;
+            connection.report_stream_limit(limit);
+            HttpConnection::handshake(connection, heads.max_fields()).await.map_err(SendError::Http)
         })
     }
+
+    /// Makes a new connection for one request. Such connections are rare, so that each accepts [`MAX_FIELDS`] fields.
+    pub(in crate::upstream) async fn connect_once(&self) -> Result<HttpConnection, SendError> {
+        let connection = self.connector.connect(self.uri.clone()).await.map_err(SendError::Connect)?;
+        HttpConnection::handshake(connection, Some(MAX_FIELDS)).await.map_err(SendError::Http)
+    }
 }
+
+/// Fields of the head of one HTTP/1.1 response; hyper's default is 100.
+const MAX_FIELDS: usize = 1024;

@@ -1,56 +1,48 @@
-//! Clients of one runtime, and the streams that are open on each.
+//! Connections of one runtime, and the streams that are open on each.
 
-use std::ops::Deref;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::{HttpClient, PoolConnector, build_client};
+use super::PoolConnector;
+use super::connections::Connections;
 use crate::upstream::stream_limit::{LastStreamLimit, StreamLimit};
 
-/// Clients of one runtime. Each has at most one HTTP/2 connection; the first has all HTTP/1.1 connections.
+/// Connections of one runtime, in sets that each have at most one HTTP/2 connection. The first has all HTTP/1.1 connections.
 ///
-/// A request uses the first client whose connection has a free stream, and a new client if there is none. Requests to Graph
-/// hold a permit, so that there are no more connections than permits.
+/// A request uses the first set whose connection has a free stream, and a new set if there is none. Requests to Graph hold a
+/// permit, so that there are no more connections than permits.
 #[derive(Debug)]
 pub(in crate::upstream) struct LocalPool {
     connector: PoolConnector,
     max_idle: usize,
     last_limit: Arc<LastStreamLimit>,
-    clients: Mutex<Vec<Arc<PooledClient>>>,
-    /// Notified when a stream ends and when a limit changes.
+    sets: Mutex<Vec<Arc<Connections>>>,
+    /// Notified when a stream of a limited number ends, and when a limit changes.
     changed: Arc<Notify>,
 }
 
-#[derive(Debug)]
-struct PooledClient {
-    client: HttpClient,
-    limit: Arc<StreamLimit>,
-    open_streams: AtomicUsize,
-}
-
-/// Right to one stream on a client. Its drop frees the stream.
+/// Right to one stream on a set of connections. Its drop frees the stream.
 #[derive(Debug)]
 pub(in crate::upstream) struct StreamSlot {
-    client: Arc<PooledClient>,
-    /// The client had no open stream before.
+    connections: Arc<Connections>,
+    /// The set had no open stream before.
     is_first: bool,
-    changed: Arc<Notify>,
 }
 
 impl LocalPool {
     /// Creates a pool without connections.
     pub(super) fn new(connector: PoolConnector, max_idle: usize, last_limit: Arc<LastStreamLimit>) -> Self {
-        let (clients, changed) = Default::default();
-        Self { connector, max_idle, last_limit, clients, changed }
+        let (sets, changed) = Default::default();
+        Self { connector, max_idle, last_limit, sets, changed }
     }
 
-    /// Returns a slot. While a client makes a connection, only its first request goes on at once, and the others wait for
-    /// `max_wait` at most: otherwise each of them would open a connection.
+    /// Returns a slot. While a set makes its first connection, only the first request goes on at once, and the others wait
+    /// for `max_wait` at most: otherwise each of them would open a connection.
     pub(in crate::upstream) async fn acquire(&self, max_wait: Duration) -> StreamSlot {
         // Outside of the future, so that a slot is kept at the end of the time.
         let mut slot = self.try_acquire();
@@ -59,12 +51,12 @@ impl LocalPool {
         }
         let is_in_time = timeout(max_wait, self.wait_for_stream(&mut slot)).await.is_ok();
         if !is_in_time {
-            self.lock().iter().for_each(|client| client.limit.settle());
+            self.lock().iter().for_each(|set| set.limit.settle());
         }
-        slot.or_else(|| self.try_acquire()).unwrap_or_else(|| self.slot(&self.new_client()))
+        slot.or_else(|| self.try_acquire()).unwrap_or_else(|| StreamSlot::new(&self.new_set()))
     }
 
-    /// Waits for a slot on a client that has a connection, or makes the first request on a client without one.
+    /// Waits for a slot on a set that has a connection, or makes the first request on a set without one.
     async fn wait_for_stream(&self, slot: &mut Option<StreamSlot>) {
         loop {
             let mut changed = pin!(self.changed.notified());
@@ -90,70 +82,61 @@ impl LocalPool {
 
     /// Returns a slot, or `None` if the limit of the first connection is not known yet.
     fn try_acquire(&self) -> Option<StreamSlot> {
-        let mut clients = self.lock();
-        for client in &*clients {
-            let open = client.open_streams.load(Relaxed);
-            match client.limit.get() {
+        let mut sets = self.lock();
+        for set in &*sets {
+            let open = set.open_streams.load(Relaxed);
+            match set.limit.get() {
                 Some(max) if open >= max => {}
                 None if open > 0 => return None,
-                Some(_) | None => return Some(self.slot(client)),
+                Some(_) | None => return Some(StreamSlot::new(set)),
             }
         }
-        if clients.len() >= self.max_idle.max(1)
-            && let Some(client) = clients.iter().min_by_key(|client| client.open_streams.load(Relaxed))
+        if sets.len() >= self.max_idle.max(1)
+            && let Some(set) = sets.iter().min_by_key(|set| set.open_streams.load(Relaxed))
         {
-            return Some(self.slot(client));
+            return Some(StreamSlot::new(set));
         }
-        let client = self.new_client();
-        clients.push(Arc::clone(&client));
-        Some(self.slot(&client))
+        let set = self.new_set();
+        sets.push(Arc::clone(&set));
+        Some(StreamSlot::new(&set))
     }
 
-    fn new_client(&self) -> Arc<PooledClient> {
+    fn new_set(&self) -> Arc<Connections> {
         let limit = Arc::new(StreamLimit::new(&self.last_limit, &self.changed));
-        let connector = self.connector.clone().with_limit(Arc::clone(&limit));
-        let client = build_client(connector, self.max_idle);
-        Arc::new(PooledClient { client, limit, open_streams: AtomicUsize::new(0) })
+        Arc::new(Connections::new(self.connector.clone(), self.max_idle, limit))
     }
 
-    fn slot(&self, client: &Arc<PooledClient>) -> StreamSlot {
-        let is_first = client.open_streams.fetch_add(1, Relaxed) == 0;
-        StreamSlot { client: Arc::clone(client), is_first, changed: Arc::clone(&self.changed) }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<PooledClient>>> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Connections>>> {
+        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl StreamSlot {
-    /// Returns whether the client has more open streams than its new connection allows, which are fewer than on the last one.
+    fn new(connections: &Arc<Connections>) -> Self {
+        let is_first = connections.open_streams.fetch_add(1, Relaxed) == 0;
+        Self { connections: Arc::clone(connections), is_first }
+    }
+
+    /// Returns the connections that have the stream.
+    pub(super) fn connections(&self) -> &Arc<Connections> {
+        &self.connections
+    }
+
+    /// Returns whether the set has more open streams than its new connection allows, which are fewer than on the last one.
     fn exceeds_limit(&self) -> bool {
-        let limit = &self.client.limit;
-        limit.is_settled() && self.client.open_streams.load(Relaxed) > limit.get().unwrap_or(usize::MAX)
+        let limit = &self.connections.limit;
+        limit.is_settled() && self.connections.open_streams.load(Relaxed) > limit.get().unwrap_or(usize::MAX)
     }
 
     /// Returns whether a request may use the slot at once.
     fn is_usable(&self) -> bool {
-        self.is_first || self.client.limit.is_settled()
-    }
-}
-
-impl Deref for StreamSlot {
-    type Target = HttpClient;
-
-    fn deref(&self) -> &HttpClient {
-        &self.client.client
+        self.is_first || self.connections.limit.is_settled()
     }
 }
 
 impl Drop for StreamSlot {
     fn drop(&mut self) {
-        self.client.open_streams.fetch_sub(1, Relaxed);
-        if self.is_first {
-            // If the request failed before its connection announced a limit, the others do not wait any longer.
-            self.client.limit.settle();
-        }
-        self.changed.notify_waiters();
+        self.connections.open_streams.fetch_sub(1, Relaxed);
+        self.connections.limit.record_stream_end(self.is_first);
     }
 }
