@@ -6,7 +6,7 @@ SHELL := bash
 .NOTPARALLEL:
 .PHONY: help quick test test-deployment setup clients fmt lint doc unit it test-clients test-console test-chart test-compose test-systemd \
 	test-openapi test-net test-valkey image sbom fuzz supply soak model mutants docs flood bench bench-check bench-flame \
-	bench-parts bench-shared bench-steps bench-entries simulation picture demo run
+	bench-parts bench-shared bench-steps bench-entries profile simulation picture demo run
 
 # Where `make setup` puts a tool that needs no place of its own in the system.
 export PATH := $(CURDIR)/target/tools/usr/bin:$(PATH)
@@ -137,6 +137,9 @@ bench-parts: ## the time of the parts of a request, each by itself
 bench-steps: setup ## where the instructions of a hit and of a miss go, step by step
 	@benches/steps
 	@benches/steps miss
+
+profile: ## count how often the code of a request runs, for the compiler: tools/image/amd64.profdata (llvm-profdata, nginx, h2load)
+	@benches/profile
 
 bench-entries: ## memory of an entry beside its body (COUNT, FLOWS of each token)
 	@cargo run --quiet --locked --profile count -p connector-cache-benches --bin entries $(or $(COUNT),100000) $(or $(FLOWS),100)

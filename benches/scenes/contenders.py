@@ -72,6 +72,7 @@ def filled(name):
         (DIR / name).write_text(text)
         return {
             "nginx.conf": ["nginx", "-p", str(DIR), "-c", str(DIR / name)],
+            "tls.conf": ["nginx", "-p", str(DIR), "-c", str(DIR / name)],
             "haproxy.cfg": ["haproxy", "-db", "-f", str(DIR / name)],
             "varnish.vcl": ["varnishd", "-F", "-n", str(DIR / "varnish"), "-f", str(DIR / name), "-a", f"127.0.0.1:{port}",
                             "-s", "malloc,1G", "-p", "feature=+http2", "-p", "thread_pools=1", "-p", "vsl_mask=" + ",".join("-" + tag for tag in UNLOGGED), "-T", "none"],

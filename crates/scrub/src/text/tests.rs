@@ -18,6 +18,28 @@ fn check(table: &[(&str, &str)]) {
 }
 
 #[test]
+fn only_letters_and_blanks_without_the_name_of_a_scheme_are_prose() {
+    for first in 0..=255_u8 {
+        for second in 0..=255_u8 {
+            let is_allowed = |byte: u8| byte.is_ascii_alphabetic() || byte == b' ';
+            let pair = [first, second];
+            let is_scheme =
+                ["be", "ba"].iter().any(|name| pair.eq_ignore_ascii_case(name.as_bytes())) || pair == *b"ey";
+            let expected = is_allowed(first) && is_allowed(second) && !is_scheme;
+            // In the first and in the last bytes of a text, and in a part that fills no vector.
+            for text in [
+                &pair[..],
+                &[b"x".repeat(61).as_slice(), &pair].concat(),
+                &[&pair, b"x".repeat(61).as_slice()].concat(),
+            ] {
+                assert_eq!(is_prose(text), expected, "{pair:?} in {} bytes", text.len());
+            }
+        }
+    }
+    assert!(is_prose(b"") && is_prose(b"b") && !is_prose(b"\xc3"));
+}
+
+#[test]
 fn text_without_credentials_is_kept() {
     for text in [
         "",
