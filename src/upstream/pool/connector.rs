@@ -29,7 +29,8 @@ pub(in crate::upstream) struct PoolConnector {
 ///
 /// hyper prepares a place for each possible field: 100 places are a part of its stack frame, and 1,024 places took 10,000
 /// instructions and 64 KiB of memory for each response. So connections begin with hyper's default number, and the first head
-/// with more fields increases the number for all later connections.
+/// with more fields increases the number for all later connections. The number is also the limit of the trailers of a chunked
+/// body, which do not increase it: no server of Graph sends any.
 #[derive(Clone, Debug, Default)]
 pub(in crate::upstream) struct ResponseHeads(Arc<AtomicBool>);
 
