@@ -34,16 +34,17 @@ export RUSTFLAGS="-C target-feature=+crt-static"
 
 # Profile-guided optimisation: `make profile` counts how often the code of a request runs, and the compiler places and
 # inlines accordingly. Functions that have changed since then are compiled without counts.
-counts=tools/image/$architecture.profdata
+counts=tools/image/$architecture.profdata.gz
 if [ -n "${COUNTS_FOLDER:-}" ]; then
     RUSTFLAGS+=" -C profile-generate=$COUNTS_FOLDER"
 elif [ "$profile" = dist ] && [ -f "$counts" ]; then
-    made_by=$(cat "$counts.rustc")
+    made_by=$(cat "tools/image/$architecture.rustc")
     [ "$made_by" = "$(rustc --version)" ] ||
         echo "$0: $counts is of $made_by, so this compiler makes a slower binary; \`make profile\` repairs it" >&2
     # cargo compiles again if a flag changes, not if the file does: the name has the hash of the file.
     copy=$PWD/target/counts/$(sha256sum "$counts" | cut -c1-16).profdata
-    install -D -m 0644 "$counts" "$copy"
+    mkdir -p target/counts
+    gunzip --stdout "$counts" > "$copy"
     RUSTFLAGS+=" -C profile-use=$copy"
 fi
 cargo build --profile "$profile" --locked --bin connector-cache --target "$target"

@@ -42,8 +42,8 @@ fn mask_once(text: &str, rules: &Rules) -> Option<String> {
 }
 
 /// Returns whether a text has only letters and blanks, and no name of an authentication scheme.
+#[expect(clippy::needless_bitwise_bool, reason = "loops without branches, which the compiler can vectorise")]
 fn is_prose(text: &[u8]) -> bool {
-    // No branches in the loops, so that the compiler can vectorise them.
     let is_allowed = |byte: u8| byte.is_ascii_alphabetic() | (byte == b' ');
     let is_scheme = |first: u8, second: u8| {
         let (lower_first, lower_second) = (first.to_ascii_lowercase(), second.to_ascii_lowercase());
