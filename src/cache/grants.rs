@@ -1,8 +1,8 @@
 //! Proofs of one token: the records of Graph's 200 responses to it.
 //!
 //! Most tokens request a few resources. A token of an application may request a thousand, and each response adds a proof.
-//! Proofs are therefore changed in place, searched by a digest of the resource, and their weight is updated with each
-//! change.
+//! Proofs are therefore changed in place, and their weight is updated with each change. A search reads the digests of the
+//! resources, which are side by side: of the proofs themselves each would be in a cache line of its own.
 //!
 //! A revoked proof is removed from the grants themselves, not only from the store: a writer that still holds a reference to
 //! the grants cannot restore it.
@@ -40,6 +40,8 @@ pub struct Grants {
 struct Proofs {
     /// Proofs in order of addition, the newest last.
     list: VecDeque<ProofRecord>,
+    /// Digest of the resource of each proof, in the same order. Different resources may have equal digests.
+    digests: VecDeque<u32>,
     /// Size of all proofs, bytes.
     weight: usize,
     /// Size that the store counts, bytes: at least `weight`, and rarely changed.
@@ -52,8 +54,6 @@ struct Proofs {
 struct ProofRecord {
     resource: Arc<Resource>,
     proof: Proof,
-    /// Digest of the resource. Different resources may have equal digests.
-    digest: u32,
     /// Hash of the selecting request fields (RFC 9111, section 4.1); 0 if there are none.
     selector: u32,
 }
@@ -66,48 +66,43 @@ impl Grants {
 
     /// Returns the newest proof for a resource, live or expired.
     pub fn newest_proof(&self, resource: &Resource) -> Option<Proof> {
-        let proofs = self.proofs();
-        Some(proofs.list.get(proofs.find(resource, digest(resource))?)?.proof)
+        self.proofs().of(resource).next_back().map(|(_, item)| item.proof)
     }
 
     /// Returns the proof for a resource with this content digest. If request fields select responses, a token has one proof
     /// for each response.
     pub fn proof_for_content(&self, resource: &Resource, content: ContentDigest) -> Option<Proof> {
-        let (proofs, digest) = (self.proofs(), digest(resource));
-        let mut own = proofs.list.iter().rev().filter(|item| item.matches_resource(resource, digest));
-        own.find(|item| item.proof.digest == content).map(|item| item.proof)
+        let proofs = self.proofs();
+        proofs.of(resource).rev().map(|(_, item)| item.proof).find(|proof| proof.digest == content)
     }
 
     /// Returns the proof for a resource that a response with this selector would replace.
     pub fn proof_replaced_by(&self, resource: &Resource, selector: u32) -> Option<Proof> {
-        let (proofs, digest) = (self.proofs(), digest(resource));
-        let mut own = proofs.list.iter().rev().filter(|item| item.matches_resource(resource, digest));
-        own.find(|item| item.is_replaced_by(selector)).map(|item| item.proof)
+        let proofs = self.proofs();
+        proofs.of(resource).rev().find(|(_, item)| item.is_replaced_by(selector)).map(|(_, item)| item.proof)
     }
 
     /// Adds a proof. Of two proofs that replace each other the later one stays. Removes the oldest proof beyond `max_proofs`,
     /// and beyond eight for one resource. Returns whether a removed proof was for other content than the new one.
     pub fn add(&self, resource: &Arc<Resource>, proof: Proof, selector: u32, max_proofs: usize) -> bool {
-        let item = ProofRecord { resource: Arc::clone(resource), proof, digest: digest(resource), selector };
+        let item = ProofRecord { resource: Arc::clone(resource), proof, selector };
         let mut proofs = self.proofs();
-        let replaced = |known: &ProofRecord| {
-            known.matches_resource(resource, item.digest) && known.is_replaced_by(selector)
-        };
-        let is_later =
-            |known: &ProofRecord| replaced(known) && known.proof.granted_at.is_after(proof.granted_at);
-        if proofs.list.iter().any(is_later) {
-            return false;
-        }
         let mut lost = false;
-        while let Some(at) = proofs.list.iter().position(replaced) {
-            lost |= proofs.take(at).is_some_and(|known| known.proof.digest != proof.digest);
+        // Most responses are for a resource without a proof: one search finds none.
+        if proofs.of(resource).next().is_some() {
+            let is_later = |known: &ProofRecord| known.proof.granted_at.is_after(proof.granted_at);
+            if proofs.of(resource).any(|(_, known)| known.is_replaced_by(selector) && is_later(known)) {
+                return false;
+            }
+            while let Some(at) = proofs.find_replaced(resource, selector) {
+                lost |= proofs.take(at).is_some_and(|known| known.proof.digest != proof.digest);
+            }
         }
         while proofs.list.len() >= max_proofs.max(1) {
             lost |= proofs.take(0).is_some();
         }
-        let own = |known: &ProofRecord| known.matches_resource(resource, item.digest);
-        if selector != 0 && proofs.list.iter().filter(|known| own(known)).count() >= MAX_PROOFS_PER_RESOURCE {
-            let oldest = proofs.list.iter().position(own);
+        if selector != 0 && proofs.of(resource).count() >= MAX_PROOFS_PER_RESOURCE {
+            let oldest = proofs.of(resource).next().map(|(at, _)| at);
             lost |= oldest.and_then(|at| proofs.take(at)).is_some();
         }
         proofs.push(item);
@@ -116,14 +111,12 @@ impl Grants {
 
     /// Removes the proofs for a resource.
     pub fn remove(&self, resource: &Resource) -> Remaining {
-        let digest = digest(resource);
-        self.remove_where(|item| item.matches_resource(resource, digest))
+        self.remove_where(|item| *item.resource == *resource)
     }
 
     /// Removes the proofs for a resource with this content digest.
     pub fn remove_content(&self, resource: &Resource, content: ContentDigest) -> Remaining {
-        let digest = digest(resource);
-        self.remove_where(|item| item.matches_resource(resource, digest) && item.proof.digest == content)
+        self.remove_where(|item| *item.resource == *resource && item.proof.digest == content)
     }
 
     /// Removes the proofs for the selected resources.
@@ -170,7 +163,10 @@ impl Grants {
             removed += if is_removed { item.weight() } else { 0 };
             !is_removed
         });
-        proofs.subtract(removed);
+        if proofs.list.len() < before {
+            proofs.digests = proofs.list.iter().map(|item| digest(&item.resource)).collect();
+            proofs.subtract(removed);
+        }
         match proofs.list.len() {
             after if after == before => Remaining::All,
             0 => {
@@ -198,13 +194,25 @@ pub enum Remaining {
 }
 
 impl Proofs {
-    /// Returns the position of the newest proof for a resource.
-    fn find(&self, resource: &Resource, digest: u32) -> Option<usize> {
-        self.list.iter().rposition(|item| item.matches_resource(resource, digest))
+    /// Returns the proofs for a resource with their positions, the oldest first.
+    fn of<'a>(
+        &'a self,
+        resource: &'a Resource,
+    ) -> impl DoubleEndedIterator<Item = (usize, &'a ProofRecord)> + 'a {
+        let digest = digest(resource);
+        let same_digest = self.digests.iter().enumerate().filter(move |(_, known)| **known == digest);
+        let found = same_digest.filter_map(|(at, _)| Some((at, self.list.get(at)?)));
+        found.filter(|(_, item)| *item.resource == *resource)
+    }
+
+    /// Returns the position of the oldest proof that a response with this selector replaces.
+    fn find_replaced(&self, resource: &Resource, selector: u32) -> Option<usize> {
+        self.of(resource).find(|(_, known)| known.is_replaced_by(selector)).map(|(at, _)| at)
     }
 
     fn take(&mut self, at: usize) -> Option<ProofRecord> {
         let item = self.list.remove(at)?;
+        self.digests.remove(at);
         self.subtract(item.weight());
         Some(item)
     }
@@ -219,21 +227,20 @@ impl Proofs {
     /// Appends a proof. The list grows by an eighth, because there are as many lists as tokens and most lists are short.
     fn push(&mut self, item: ProofRecord) {
         if self.list.len() == self.list.capacity() {
-            self.list.reserve_exact((self.list.len() / 8).max(1));
+            let more = (self.list.len() / 8).max(1);
+            self.list.reserve_exact(more);
+            self.digests.reserve_exact(more);
         }
         self.weight += item.weight();
         if self.weight > self.counted {
             self.counted = self.weight + self.weight / 8;
         }
+        self.digests.push_back(digest(&item.resource));
         self.list.push_back(item);
     }
 }
 
 impl ProofRecord {
-    fn matches_resource(&self, resource: &Resource, digest: u32) -> bool {
-        self.digest == digest && *self.resource == *resource
-    }
-
     /// Returns whether a response with this selector replaces the proven one: every request that selects the old response
     /// then selects the new one.
     fn is_replaced_by(&self, selector: u32) -> bool {
@@ -241,7 +248,7 @@ impl ProofRecord {
     }
 
     fn weight(&self) -> usize {
-        self.resource.weight() + size_of::<Self>()
+        self.resource.weight() + size_of::<Self>() + size_of::<u32>()
     }
 }
 

@@ -135,7 +135,7 @@ fn revoked_grants_have_no_proofs() {
 fn resources_with_equal_digests_are_distinguished() {
     let (grants, granted_at) = grants();
     grants.add(&resource(1), proof(granted_at, 1), 0, 10);
-    grants.proofs().list[0].digest = digest(&resource(2));
+    grants.proofs().digests[0] = digest(&resource(2));
     assert!(grants.newest_proof(&resource(2)).is_none());
     assert_eq!(grants.remove(&resource(2)), Remaining::All);
 }
