@@ -1,5 +1,5 @@
 """Who is compared, and how each is started on a port."""
-import os, shutil, subprocess, sys
+import os, platform, shutil, subprocess, sys
 from pathlib import Path
 
 from .machine import DIR, HERE, ROOT, say
@@ -7,7 +7,8 @@ from .machine import DIR, HERE, ROOT, say
 BODY = 1200
 ORIGIN = "127.0.0.1:19700"
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "dist"
-OURS = Path(os.environ.get("OURS", ROOT / "target/dist/connector-cache"))
+# The binary of the image.
+OURS = Path(os.environ.get("OURS", ROOT / "target/bench/connector-cache"))
 # Varnish writes these to shared memory for each request; nobody else logs here.
 UNLOGGED = ("Begin End Link SessOpen SessClose ReqStart ReqMethod ReqURL ReqProtocol ReqHeader ReqUnset ReqAcct RespProtocol "
             "RespStatus RespReason RespHeader RespUnset VCL_call VCL_return Timestamp Hit").split()
@@ -29,7 +30,8 @@ def install(tools=TOOLS):
 
 def build():
     if "OURS" not in os.environ:
-        subprocess.run(["cargo", "build", "--profile", "dist", "--locked", "--quiet"], cwd=ROOT, check=True)
+        architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+        subprocess.run(["tools/image/compile.sh", architecture, "dist", str(OURS)], cwd=ROOT, check=True)
     subprocess.run(["cargo", "build", "--profile", "dist", "--locked", "--quiet", "-p", "connector-cache-benches", "--bins"], cwd=HERE, check=True)
 
 
