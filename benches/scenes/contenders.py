@@ -6,6 +6,8 @@ from .machine import DIR, HERE, ROOT, say
 
 BODY = 1200
 ORIGIN = "127.0.0.1:19700"
+# Of the benchmarks.
+PROGRAMS = ("bare", "load", "misses", "origin", "through")
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "dist"
 # The binary of the image.
 OURS = Path(os.environ.get("OURS", ROOT / "target/bench/connector-cache"))
@@ -32,7 +34,7 @@ def build():
     if "OURS" not in os.environ:
         architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
         subprocess.run(["tools/image/compile.sh", architecture, "dist", str(OURS)], cwd=ROOT, check=True)
-    subprocess.run(["cargo", "build", "--profile", "dist", "--locked", "--quiet", "-p", "connector-cache-benches", "--bins"], cwd=HERE, check=True)
+    subprocess.run(["cargo", "build", "--profile", "dist", "--locked", "--quiet", "-p", "connector-cache-benches", *(f"--bin={name}" for name in PROGRAMS)], cwd=HERE, check=True)
 
 
 def ours(port, size="1GiB", threads=1, more=""):
