@@ -40,13 +40,14 @@ class Machine:
             time.sleep(0.1)
         return False
 
-    def run(self, *command, text=None):
-        """Runs a command inside."""
+    def run(self, *command, text=None, file=None):
+        """Runs a command inside, with a text or an open file as its input."""
         children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         if not children:
             return subprocess.CompletedProcess(command, 1, "", "systemd has not started")
         inside = ["nsenter", "-t", children[0], "-p", "-m", "-n", "-i", "-u", "-C", "-r", "-w", *command]
-        return subprocess.run(inside, capture_output=True, text=True, input=text, timeout=60)
+        source = {"input": text} if file is None else {"stdin": file}
+        return subprocess.run(inside, capture_output=True, text=True, timeout=60, **source)
 
     def write(self, path, text, mode="0644"):
         self.run("install", "-D", "-m", mode, "/dev/stdin", path, text=text)
@@ -67,7 +68,9 @@ class Running(unittest.TestCase):
         if not cls.machine.started():
             raise unittest.SkipTest("systemd does not start in namespaces of its own here")
         cls.token = secrets.token_hex(16)
-        cls.machine.run("install", "-m", "0755", str(BINARY), "/usr/local/bin/connector-cache")
+        # As an open file: inside, /tmp is another folder, and the project may be below it.
+        with BINARY.open("rb") as binary:
+            cls.machine.run("install", "-m", "0755", "/dev/stdin", "/usr/local/bin/connector-cache", file=binary)
         unit = (ROOT / "config/systemd/connector-cache.service").read_text()
         cls.machine.write("/etc/systemd/system/connector-cache.service", unit)
         cls.machine.write("/etc/systemd/system/connector-cache.service.d/local.conf", DROP_IN)
