@@ -51,8 +51,8 @@ fn is_prose(text: &[u8]) -> bool {
 
 /// Returns whether two adjacent bytes begin the name of a scheme (`Bearer`, `Basic`) or a JWT (`ey`).
 fn has_scheme(text: &[u8]) -> bool {
-    let (firsts, seconds) = (text.get(..text.len().saturating_sub(1)), text.get(1..));
-    let (firsts, seconds) = (firsts.unwrap_or_default(), seconds.unwrap_or_default());
+    let seconds = text.get(1..).unwrap_or_default();
+    let firsts = &text[..seconds.len()];
     let ((blocks, rest), (next_blocks, next_rest)) =
         (firsts.as_chunks::<BLOCK>(), seconds.as_chunks::<BLOCK>());
     let begins = |firsts: &[u8], seconds: &[u8]| {
@@ -377,9 +377,9 @@ const CHALLENGE_WORDS: &[&str] = &[
     "was",
     "with",
 ];
-/// Longer text before `://` is not a scheme.
 /// Bytes that one step of the search for plain text reads: a multiple of the size of vectors.
 const BLOCK: usize = 64;
+/// Longer text before `://` is not a scheme.
 const MAX_SCHEME_BYTES: usize = 16;
 const MAX_MASKING_ROUNDS: usize = 4;
 const MAX_ACRONYM_BYTES: usize = 5;

@@ -40,6 +40,24 @@ fn only_letters_and_blanks_without_the_name_of_a_scheme_are_prose() {
 }
 
 #[test]
+fn prose_ends_at_a_scheme_or_a_sign_at_any_place_of_any_block() {
+    for length in [BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 2, 3 * BLOCK - 1] {
+        let plain = vec![b'x'; length];
+        assert!(is_prose(&plain));
+        for at in 0..length - 1 {
+            for pair in [b"Be", b"bA", b"ey", b"x.", b"1x", b"\xc3\xa9"] {
+                let mut text = plain.clone();
+                text[at..at + 2].copy_from_slice(pair);
+                assert!(!is_prose(&text), "{pair:?} at {at} of {length}");
+            }
+            let mut text = plain.clone();
+            text[at..at + 2].copy_from_slice(b"eb");
+            assert!(is_prose(&text), "no name of a scheme at {at} of {length}");
+        }
+    }
+}
+
+#[test]
 fn text_without_credentials_is_kept() {
     for text in [
         "",
