@@ -16,9 +16,9 @@ use super::connector::{Connector, SetupError};
 use super::error::{AttemptError, SendError, classify_attempt};
 use super::interim::limit_interim_responses;
 use super::permits::{UpstreamPermit, UpstreamPermits};
-use super::pool::{Lease, Pool, PoolConnector, ResponseHeads};
+use super::pool::{Lease, Pool, PoolConnector};
 use super::preconnect::Preconnect;
-use super::request::{RequestParts, Server, build_request};
+use super::request::{BaseAddress, RequestParts, build_request};
 use super::response::{UpstreamResponse, receive};
 use super::reuse::ReuseGuard;
 use super::stream_limit::LastStreamLimit;
@@ -43,9 +43,7 @@ pub struct GraphClient {
     connect_timeout: Duration,
     /// Makes a new connection for a request: if one connection of the pool was stale, the next may be stale as well.
     unpooled: PoolConnector,
-    response_heads: ResponseHeads,
-    base: Uri,
-    server: Server,
+    base: BaseAddress,
     permits: UpstreamPermits,
     max_body: usize,
     byte_budget: ByteBudget,
@@ -103,10 +101,7 @@ impl GraphClient {
     ) -> Result<Self, SetupError> {
         let base = Uri::try_from(config.base_url.as_str()).unwrap_or_default();
         let (connector, preconnect) = (Connector::new(config)?, Arc::<Preconnect>::default());
-        let response_heads = ResponseHeads::default();
-        let pool_connector = |preconnect| {
-            PoolConnector::new(connector.clone(), base.clone(), preconnect, response_heads.clone())
-        };
+        let pool_connector = |preconnect| PoolConnector::new(connector.clone(), base.clone(), preconnect);
         let pooled = pool_connector(Some(Arc::clone(&preconnect)));
         let is_https = config.base_url.scheme() == "https";
         let last_limit = if is_https { LastStreamLimit::default() } else { LastStreamLimit::unlimited() };
@@ -116,9 +111,7 @@ impl GraphClient {
             connector,
             preconnect,
             connect_timeout: config.connect_timeout,
-            response_heads,
-            server: Server::new(base.clone()),
-            base,
+            base: BaseAddress::new(base),
             permits,
             max_body: config.max_body,
             byte_budget,
@@ -200,7 +193,7 @@ impl GraphClient {
     /// Keeps one connection prepared for the first request, and for the first request after an idle time. Runs until the
     /// future is dropped.
     pub async fn keep_preconnected(&self) {
-        self.preconnect.run(self.connector.clone(), &self.base).await;
+        self.preconnect.run(self.connector.clone(), self.base.uri()).await;
     }
 
     /// Replaces a pool whose idle connections are of no use: if one died silently, the others may be dead as well, and each of
@@ -228,14 +221,16 @@ impl GraphClient {
             let lease = match retry {
                 Some(Retry::StaleConnection | Retry::LargeHead) => Lease::unpooled(&self.unpooled),
                 // The wait for a stream counts as time of this process: the timeout of the first byte starts afterwards.
-                _ => Lease::pooled(pooled.acquire(self.connect_timeout).await),
+                None | Some(Retry::RefusedStream | Retry::OtherRepresentation) => {
+                    Lease::pooled(pooled.acquire(self.connect_timeout).await)
+                }
             };
             let condition = call.condition.filter(|_| retry.is_none());
             match self.attempt(lease, call, condition, limits, span).await {
                 Err(AttemptError::Retryable(reason)) if retry.is_none() || reason == Retry::LargeHead => {
                     self.metrics.retries.inc(reason);
                     if reason == Retry::LargeHead {
-                        self.response_heads.accept_many_fields();
+                        pool.accept_many_fields();
                         self.replace_pool(pool);
                     }
                     retry = Some(reason);
@@ -298,7 +293,7 @@ impl GraphClient {
         let connection = lease.connect(now).await.map_err(|error| classify_attempt(&error, reuse))?;
         reuse.observe(connection.state());
         let protocol_error = AttemptError::Final(UpstreamFailure::Protocol);
-        let Some(mut request) = build_request(&self.server, connection.protocol(), parts) else {
+        let Some(mut request) = build_request(&self.base, connection.protocol(), parts) else {
             return Err(protocol_error);
         };
         limit_interim_responses(&mut request, connection.state());

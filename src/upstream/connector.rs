@@ -30,6 +30,7 @@ use super::error::classify_connect_error;
 use super::forward_proxy::{ForwardProxy, tunnel};
 pub(super) use super::happy_eyeballs::BoxError;
 use super::happy_eyeballs::{ConnectTimeout, race};
+use super::request::default_port;
 use crate::support::client_tls::{self, RootsError};
 
 /// Future of a connection.
@@ -158,9 +159,8 @@ where
 /// Returns host and port of a URI.
 fn destination(uri: &Uri) -> io::Result<(Host<String>, u16)> {
     let host = uri.host().and_then(|host| Host::parse(host).ok());
-    let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
     let host = host.ok_or_else(|| io::Error::other("the URI has no valid host"))?;
-    Ok((host, uri.port_u16().unwrap_or(default)))
+    Ok((host, uri.port_u16().unwrap_or_else(|| default_port(uri))))
 }
 
 async fn connect_tcp(address: SocketAddr) -> io::Result<TcpStream> {

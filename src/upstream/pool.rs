@@ -22,7 +22,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::runtime::{Handle, Id};
 
-pub(super) use self::connector::{PoolConnector, ResponseHeads};
+pub(super) use self::connector::PoolConnector;
 pub(super) use self::http_connection::HttpConnection;
 pub(super) use self::lease::Lease;
 pub(super) use self::local::{LocalPool, StreamSlot};
@@ -57,6 +57,11 @@ impl Pool {
             last_limit: Arc::clone(&self.last_limit),
             runtimes: RwLock::default(),
         }
+    }
+
+    /// Makes later connections of this pool and of its successors accept more header fields than hyper's default number.
+    pub(super) fn accept_many_fields(&self) {
+        self.connector.accept_many_fields();
     }
 
     /// Returns the connections of the current runtime.
@@ -96,7 +101,7 @@ mod tests {
     #[test]
     fn each_runtime_has_connections_of_its_own_and_uses_them_again() {
         let connector = Connector::new(&Config::default()).unwrap();
-        let connector = PoolConnector::new(connector, Uri::default(), None, ResponseHeads::default());
+        let connector = PoolConnector::new(connector, Uri::default(), None);
         let pool = Pool::new(connector, 1, LastStreamLimit::default());
         let (one, other) = (runtime(), runtime());
         let client_of = |runtime: &Runtime| runtime.block_on(async { pool.local() });

@@ -13,8 +13,8 @@ use super::config::Config;
 use super::connector::{Connector, SetupError};
 use super::error::classify_connect_error;
 use super::error_chain::ErrorChain;
-use super::pool::{PoolConnector, ResponseHeads};
-use super::request::{Server, USER_AGENT};
+use super::pool::PoolConnector;
+use super::request::{BaseAddress, USER_AGENT};
 use crate::support::labels::Label;
 
 /// Response of Graph to a request without a token.
@@ -74,15 +74,15 @@ pub async fn probe(config: &Config) -> Result<GraphReport, GraphProbeError> {
     let failed = |reason, error: String| GraphProbeError::Failed { reason, error };
     let unusable =
         |error: &(dyn Error + 'static)| failed(UpstreamFailure::Reset, ErrorChain(error).to_string());
-    let connector = PoolConnector::new(connector, base.clone(), None, ResponseHeads::default());
+    let connector = PoolConnector::new(connector, base.clone(), None);
     let responding = async {
         let mut connection = connector.connect_once().await.map_err(|error| unusable(&error))?;
         let mut request = Request::new(Empty::new());
         request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let target = PathAndQuery::from_static(TARGET);
-        Server::new(base)
-            .address(&mut request, target, connection.protocol())
+        BaseAddress::new(base)
+            .apply_to(&mut request, target, connection.protocol())
             .map_err(|error| failed(UpstreamFailure::Protocol, error.to_string()))?;
         connection.send(request).await.map_err(|error| unusable(&error))
     };

@@ -22,27 +22,31 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// Server of the requests.
+/// Scheme and authority of the requests, from `graph.base_url`.
 #[derive(Clone, Debug)]
-pub(super) struct Server {
-    base: Uri,
+pub(super) struct BaseAddress {
+    uri: Uri,
     host: HeaderValue,
 }
 
-impl Server {
-    /// Creates the server from a URI with scheme and authority. `Host` omits the default port of the scheme.
-    pub(super) fn new(base: Uri) -> Self {
-        let default_port = if base.scheme_str() == Some("https") { 443 } else { 80 };
-        let host = base.host().unwrap_or_default();
-        let host = match base.port_u16() {
-            Some(port) if port != default_port => HeaderValue::try_from(format!("{host}:{port}")),
+impl BaseAddress {
+    /// Creates the address from a URI with scheme and authority. `Host` omits the default port of the scheme.
+    pub(super) fn new(uri: Uri) -> Self {
+        let host = uri.host().unwrap_or_default();
+        let host = match uri.port_u16() {
+            Some(port) if port != default_port(&uri) => HeaderValue::try_from(format!("{host}:{port}")),
             _ => HeaderValue::from_str(host),
         };
-        Self { base, host: host.unwrap_or(HeaderValue::from_static("")) }
+        Self { uri, host: host.unwrap_or(HeaderValue::from_static("")) }
     }
 
-    /// Addresses a request to a target of the server.
-    pub(super) fn address<B>(
+    /// Returns scheme and authority.
+    pub(super) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// Addresses a request to a target of Graph.
+    pub(super) fn apply_to<B>(
         &self,
         request: &mut Request<B>,
         target: PathAndQuery,
@@ -54,7 +58,7 @@ impl Server {
                 target.into()
             }
             Protocol::Http2 => {
-                let mut uri = self.base.clone().into_parts();
+                let mut uri = self.uri.clone().into_parts();
                 uri.path_and_query = Some(target);
                 Uri::from_parts(uri)?
             }
@@ -76,7 +80,7 @@ pub(super) struct RequestParts<'a> {
 /// Builds the whole request: the fields that the cache key contains, the token, the correlation ids and the condition.
 /// Returns `None` if the parts do not form a valid URI or field.
 pub(super) fn build_request(
-    server: &Server,
+    address: &BaseAddress,
     protocol: Protocol,
     parts: RequestParts<'_>,
 ) -> Option<GraphRequest> {
@@ -95,8 +99,13 @@ pub(super) fn build_request(
         headers.insert(&TRACEPARENT, HeaderValue::try_from(trace.child(span)).ok()?);
     }
     condition.inspect(|condition| condition.apply_to(headers));
-    server.address(&mut request, target, protocol).ok()?;
+    address.apply_to(&mut request, target, protocol).ok()?;
     Some(request)
+}
+
+/// Returns the port of a URI that names none.
+pub(super) fn default_port(uri: &Uri) -> u16 {
+    if uri.scheme_str() == Some("https") { 443 } else { 80 }
 }
 
 const VIA: &str = "1.1 connector-cache";

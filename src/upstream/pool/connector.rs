@@ -16,7 +16,7 @@ use crate::upstream::stream_limit::StreamLimit;
 /// Future of an HTTP connection.
 pub(super) type HttpConnecting = Pin<Box<dyn Future<Output = Result<HttpConnection, SendError>> + Send>>;
 
-/// Connector of a pool.
+/// Connector of a pool. Clones share the number of fields that connections accept.
 #[derive(Clone, Debug)]
 pub(in crate::upstream) struct PoolConnector {
     connector: Connector,
@@ -32,14 +32,9 @@ pub(in crate::upstream) struct PoolConnector {
 /// with more fields increases the number for all later connections. The number is also the limit of the trailers of a chunked
 /// body, which do not increase it: no server of Graph sends any.
 #[derive(Clone, Debug, Default)]
-pub(in crate::upstream) struct ResponseHeads(Arc<AtomicBool>);
+struct ResponseHeads(Arc<AtomicBool>);
 
 impl ResponseHeads {
-    /// Makes later connections accept [`MAX_FIELDS`] fields.
-    pub(in crate::upstream) fn accept_many_fields(&self) {
-        self.0.store(true, Relaxed);
-    }
-
     /// Returns the number of fields, or `None` for hyper's default number.
     fn max_fields(&self) -> Option<usize> {
         self.0.load(Relaxed).then_some(MAX_FIELDS)
@@ -52,9 +47,13 @@ impl PoolConnector {
         connector: Connector,
         uri: Uri,
         preconnect: Option<Arc<Preconnect>>,
-        heads: ResponseHeads,
     ) -> Self {
-        Self { connector, uri, preconnect, heads }
+        Self { connector, uri, preconnect, heads: ResponseHeads::default() }
+    }
+
+    /// Makes later connections accept [`MAX_FIELDS`] fields.
+    pub(super) fn accept_many_fields(&self) {
+        self.heads.0.store(true, Relaxed);
     }
 
     /// Makes a connection that reports its stream limit to `limit`.

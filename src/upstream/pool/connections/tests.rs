@@ -12,14 +12,14 @@ use tokio::task::{JoinHandle, yield_now};
 use tokio::time::advance;
 use url::Url;
 
-use super::super::{Lease, LocalPool, ResponseHeads};
+use super::super::{Lease, LocalPool};
 use super::*;
 use crate::upstream::Retry;
 use crate::upstream::config::Config;
 use crate::upstream::connection::{Stream, UpstreamConnection};
 use crate::upstream::connector::Connector;
 use crate::upstream::error::{AttemptError, classify_attempt};
-use crate::upstream::request::{GraphRequest, Server};
+use crate::upstream::request::{BaseAddress, GraphRequest};
 use crate::upstream::reuse::ReuseGuard;
 use crate::upstream::stream_limit::LastStreamLimit;
 
@@ -29,7 +29,7 @@ async fn listener() -> (TcpListener, PoolConnector) {
     let base = format!("http://{}", listener.local_addr().unwrap());
     let config = Config { base_url: Url::parse(&base).unwrap(), ..Config::default() };
     let connector = Connector::new(&config).unwrap();
-    let connector = PoolConnector::new(connector, base.parse().unwrap(), None, ResponseHeads::default());
+    let connector = PoolConnector::new(connector, base.parse().unwrap(), None);
     (listener, connector)
 }
 
@@ -72,8 +72,8 @@ fn request() -> GraphRequest {
 
 fn request_over(protocol: Protocol) -> GraphRequest {
     let mut request = GraphRequest::default();
-    let server = Server::new("http://graph.example".parse().unwrap());
-    server.address(&mut request, PathAndQuery::from_static("/target"), protocol).unwrap();
+    let address = BaseAddress::new("http://graph.example".parse().unwrap());
+    address.apply_to(&mut request, PathAndQuery::from_static("/target"), protocol).unwrap();
     request
 }
 
