@@ -138,7 +138,7 @@ bench-steps: setup ## where the instructions of a hit and of a miss go, step by 
 	@benches/steps
 	@benches/steps miss
 
-profile: ## count how often the code of a request runs, for the compiler: tools/image/amd64.profdata (llvm-profdata, nginx, h2load)
+profile: ## count how often the code of a request runs, for the compiler: tools/image/amd64.profdata.gz (llvm-profdata, nginx, h2load)
 	@benches/profile
 
 bench-entries: ## memory of an entry beside its body (COUNT, FLOWS of each token)

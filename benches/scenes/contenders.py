@@ -1,12 +1,12 @@
 """Who is compared, and how each is started on a port."""
-import os, platform, shutil, subprocess, sys
+import os, shutil, subprocess, sys
 from pathlib import Path
 
-from .machine import DIR, HERE, ROOT, say
+from .machine import ARCHITECTURE, DIR, HERE, ROOT, say
 
 BODY = 1200
 ORIGIN = "127.0.0.1:19700"
-# Of the benchmarks.
+# Programs of the benchmarks that a comparison needs.
 PROGRAMS = ("bare", "load", "misses", "origin", "through")
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "dist"
 # The binary of the image.
@@ -32,9 +32,13 @@ def install(tools=TOOLS):
 
 def build():
     if "OURS" not in os.environ:
-        architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
-        subprocess.run(["tools/image/compile.sh", architecture, "dist", str(OURS)], cwd=ROOT, check=True)
-    subprocess.run(["cargo", "build", "--profile", "dist", "--locked", "--quiet", "-p", "connector-cache-benches", *(f"--bin={name}" for name in PROGRAMS)], cwd=HERE, check=True)
+        subprocess.run(["tools/image/compile.sh", ARCHITECTURE, "dist", str(OURS)], cwd=ROOT, check=True)
+    build_programs(*PROGRAMS)
+
+
+def build_programs(*names):
+    command = ["cargo", "build", "--profile", "dist", "--locked", "--quiet", "-p", "connector-cache-benches", *(f"--bin={name}" for name in names)]
+    subprocess.run(command, cwd=HERE, check=True)
 
 
 def ours(port, size="1GiB", threads=1, more=""):
@@ -75,8 +79,7 @@ def filled(name):
             text = text.replace(f"@{key}@", str(value))
         (DIR / name).write_text(text)
         return {
-            "nginx.conf": ["nginx", "-p", str(DIR), "-c", str(DIR / name)],
-            "tls.conf": ["nginx", "-p", str(DIR), "-c", str(DIR / name)],
+            **dict.fromkeys(("nginx.conf", "tls.conf"), ["nginx", "-p", str(DIR), "-c", str(DIR / name)]),
             "haproxy.cfg": ["haproxy", "-db", "-f", str(DIR / name)],
             "varnish.vcl": ["varnishd", "-F", "-n", str(DIR / "varnish"), "-f", str(DIR / name), "-a", f"127.0.0.1:{port}",
                             "-s", "malloc,1G", "-p", "feature=+http2", "-p", "thread_pools=1", "-p", "vsl_mask=" + ",".join("-" + tag for tag in UNLOGGED), "-T", "none"],

@@ -24,6 +24,12 @@ def mint(name, count, size=TOKEN):
     return name
 
 
+def one_token():
+    """A file with the first token alone. Returns its name."""
+    (DIR / "token").write_text((DIR / "tokens").read_text().split("\n", 1)[0] + "\n")
+    return "token"
+
+
 def calls():
     with urllib.request.urlopen(f"http://{ORIGIN}/calls") as answer:
         return int(answer.read())
@@ -54,11 +60,13 @@ def wrk(port, flows, tokens="tokens", connections=64, secs=SECS, threads=1):
     return json.loads(found[1])
 
 
-def h2load(port):
+def h2load(port, flows=("flow0",), much=("-D", str(int(SECS)), "-c16"), fields=()):
+    """Requests for these flows in turn, with the first token and further header fields, for as long or as often as `much` says."""
     token = (DIR / "tokens").read_text().split("\n", 1)[0]
-    path = "/beta/identity/b2xUserFlows/flow0/apiConnectorConfiguration?$expand=postFederationSignup,postAttributeCollection"
-    command = ["taskset", "-c", "1", "h2load", "-D", str(int(SECS)), "-c16", "-m4", "-t1", "-H", f"authorization: Bearer {token}",
-               "-H", "accept: application/json", f"http://127.0.0.1:{port}{path}"]
+    path = "/beta/identity/b2xUserFlows/{}/apiConnectorConfiguration?$expand=postFederationSignup,postAttributeCollection"
+    (DIR / "urls").write_text("".join(f"http://127.0.0.1:{port}{path.format(flow)}\n" for flow in flows))
+    head = [f"authorization: Bearer {token}", "accept: application/json", *fields]
+    command = ["taskset", "-c", "1", "h2load", *much, "-m4", "-t1", *(part for field in head for part in ("-H", field)), "-i", str(DIR / "urls")]
     out = subprocess.run(command, capture_output=True, text=True).stdout
     good = int(re.search(r"(\d+) succeeded", out)[1])
     statuses = re.search(r"status codes: (\d+) 2xx, (\d+) 3xx, (\d+) 4xx, (\d+) 5xx", out)

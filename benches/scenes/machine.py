@@ -1,11 +1,13 @@
 """Processes on cores, and what the kernel counts of them."""
-import os, re, resource, shutil, signal, subprocess, sys, tempfile
+import os, platform, re, resource, shutil, signal, subprocess, sys, tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
 ROOT = HERE.parent
 # In memory where that can be: a peer that keeps files must not be judged by a disk.
 DIR = Path(tempfile.mkdtemp(prefix="compare-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+# As images name it.
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
 TICK = os.sysconf("SC_CLK_TCK")
 started = []
 

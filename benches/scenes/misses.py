@@ -2,7 +2,7 @@
 import statistics
 
 from .contenders import ORIGIN
-from .load import ROUNDS, SECS, output, quietest, say, watched
+from .load import ROUNDS, SECS, one_token, output, quietest, say, watched
 from .machine import DIR
 
 # What, the file with tokens, requests a second (0: as soon as there is an answer).
@@ -15,7 +15,7 @@ DIRECT = "the origin itself"
 
 
 def misses(caches, origin):
-    (DIR / "token").write_text((DIR / "tokens").read_text().split("\n", 1)[0] + "\n")
+    one_token()
     return "\n".join(way(number, *which, caches, origin) for number, which in enumerate(WAYS))
 
 

@@ -2,6 +2,7 @@
 # Compiles the static binary for an architecture of images, on a machine of the same or of the other architecture. The
 # Dockerfile runs it; it runs outside of an image as well.
 # Usage: tools/image/compile.sh amd64|arm64 PROFILE FILE
+# With COUNTS_FOLDER the binary counts how often its code runs, and writes the counts there at its end (benches/profile).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 architecture=${1:?expected amd64 or arm64}
