@@ -30,7 +30,7 @@ use super::key::EntryKey;
 use super::lease::{Lease, Leases};
 use super::outcome::Eviction;
 use super::thread_cache;
-use super::thread_cache::{CachedLookup, Capacity, Generation, Generations};
+use super::thread_cache::{CachedLookup, Capacity, Generation, Generations, MaxAge, Validity};
 use super::variants::Variants;
 use super::vary::{SecondaryKeyHasher, SelectingRequest};
 use crate::auth::{CallerNames, Claims, Principal, RequestDigest, TokenHash};
@@ -77,6 +77,7 @@ pub struct Store {
     leases: Leases,
     secondary_key_hasher: SecondaryKeyHasher,
     generations: Arc<Generations>,
+    max_lookup_age: Arc<MaxAge>,
     thread_cache_capacity: Capacity,
 }
 
@@ -127,6 +128,8 @@ impl Store {
         let threads = u64::try_from(config.threads).unwrap_or(u64::MAX).max(1);
         let generations = Arc::<Generations>::default();
         let evictions = Arc::clone(&generations);
+        let max_lookup_age = Arc::<MaxAge>::default();
+        let [of_entries, of_grants] = [(); 2].map(|()| Arc::clone(&max_lookup_age));
         let entries = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_entries)
@@ -138,6 +141,7 @@ impl Store {
             .eviction_listener(move |_, kept: StoredVariants, cause| {
                 let cause = match cause {
                     RemovalCause::Size => {
+                        of_entries.record_space_eviction();
                         kept.mark_evicted(Eviction::Space);
                         Eviction::Space
                     }
@@ -157,6 +161,9 @@ impl Store {
             // A later 401 revokes nothing of a token whose proofs were evicted. So thread caches must not keep lookups that
             // depend on these proofs.
             .eviction_listener(move |_, grants: Arc<Grants>, cause| {
+                if cause == RemovalCause::Size {
+                    of_grants.record_space_eviction();
+                }
                 if cause.was_evicted() {
                     grants.revoke();
                     evictions.advance(grants.claims.principal);
@@ -176,6 +183,7 @@ impl Store {
             leases: Leases::default(),
             secondary_key_hasher: SecondaryKeyHasher::default(),
             generations,
+            max_lookup_age,
             thread_cache_capacity: Capacity::from_bytes(for_thread_caches / threads),
         }
     }
@@ -211,7 +219,7 @@ impl Store {
 
     /// Returns the result of an earlier lookup for an identical request, if this thread's cache has a valid one.
     pub fn thread_cache_get(&self, digest: RequestDigest, now: Now) -> Option<CachedLookup> {
-        thread_cache::get(digest, self.thread_cache_capacity, &self.generations, now)
+        thread_cache::get(digest, self.thread_cache_capacity, self.lookup_validity(now))
             .filter(|found| found.entry.is_kept())
     }
 
@@ -229,7 +237,12 @@ impl Store {
         now: Now,
         found: &CachedLookup,
     ) {
-        thread_cache::insert(digest, self.thread_cache_capacity, (&self.generations, generation), now, found);
+        let validity = self.lookup_validity(now);
+        thread_cache::insert(digest, self.thread_cache_capacity, generation, validity, found);
+    }
+
+    fn lookup_validity(&self, now: Now) -> Validity<'_> {
+        Validity::new(&self.generations, &self.max_lookup_age, now)
     }
 
     /// Acquires the right to store a response. Callers acquire it before they send the request to Graph.
@@ -273,16 +286,27 @@ impl Store {
     pub fn size(&self) -> StoreSize {
         self.entries.run_pending_tasks();
         self.grants.run_pending_tasks();
+        let (entry_bytes, grant_bytes) = (self.entries.weighted_size(), self.grants.weighted_size());
+        if has_space(entry_bytes, self.entries.policy().max_capacity())
+            && has_space(grant_bytes, self.grants.policy().max_capacity())
+        {
+            self.max_lookup_age.record_space();
+        }
         StoreSize {
             entries: self.entries.entry_count(),
             tokens: self.grants.entry_count(),
-            bytes: self.entries.weighted_size() + self.grants.weighted_size(),
+            bytes: entry_bytes + grant_bytes,
         }
     }
 }
 
 fn lock_stripe(stripe: &Mutex<()>) -> MutexGuard<'_, ()> {
     stripe.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns whether a cache has so much space that it will not evict soon.
+fn has_space(bytes: u64, capacity: Option<u64>) -> bool {
+    capacity.is_none_or(|capacity| bytes < capacity / 4 * 3)
 }
 
 /// Returns the weight of a pair: its size and the overhead of moka and the allocator.

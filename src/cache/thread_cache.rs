@@ -8,7 +8,8 @@
 //! * a token of the same principal has lost a proof since the lookup began (revoked, purged, replaced by a proof of other
 //!   bytes, or evicted), or an operator has purged: the principal's [`Generation`] has advanced;
 //! * the entry has left the store, or was replaced or superseded: the entry records this itself;
-//! * the lookup is ten seconds old: the store must see accesses now and then, or it would evict the entries in use first.
+//! * the lookup has its [maximum age](MaxAge), ten seconds or five minutes: the store must see accesses now and then, or it
+//!   would evict the entries in use first.
 //!
 //! Only successful lookups of the store are cached, so a token without a proof leaves no trace here (promise 3). A
 //! response with selecting fields in `Vary` is never cached here, because the request digest does not cover those fields.
@@ -17,6 +18,7 @@
 //! The cache grows on demand, up to a [`Capacity`] that is a part of `cache.max_bytes`: about one slot for each entry of a
 //! few KiB. It consists of many small tables, so that growing one table takes little time.
 
+mod max_age;
 mod table;
 
 use std::cell::RefCell;
@@ -24,6 +26,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use self::max_age::MaxAge;
 use self::table::{SET_BYTES, Slot, Table};
 use super::entry::Entry;
 use crate::auth::{LogTag, Principal, RequestDigest, TokenExpiry};
@@ -99,6 +102,22 @@ impl Generations {
     }
 }
 
+/// State of the store and time at which the validity of a lookup is assessed.
+#[derive(Clone, Copy, Debug)]
+pub struct Validity<'a> {
+    generations: &'a Generations,
+    max_age_ms: u32,
+    /// Time as [`Now::monotonic_millis_u32`].
+    at: u32,
+}
+
+impl<'a> Validity<'a> {
+    /// Creates the validity at a time, by the generations of the store and the maximum age of lookups.
+    pub fn new(generations: &'a Generations, max_age: &MaxAge, now: Now) -> Self {
+        Self { generations, max_age_ms: max_age.millis(), at: now.monotonic_millis_u32() }
+    }
+}
+
 /// Capacity of each thread's cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
@@ -119,39 +138,27 @@ impl Capacity {
 }
 
 /// Returns the cached lookup for a request, if this thread has a valid one.
-pub fn get(
-    digest: RequestDigest,
-    capacity: Capacity,
-    generations: &Generations,
-    now: Now,
-) -> Option<CachedLookup> {
+pub fn get(digest: RequestDigest, capacity: Capacity, validity: Validity<'_>) -> Option<CachedLookup> {
     THREAD_CACHE.with_borrow(|cache| {
         let (table, hash) = cache.locate(digest, capacity);
-        let slot = cache.tables.get(table)?.get(digest, hash)?;
-        slot.to_lookup(generations, now.monotonic_millis_u32())
+        cache.tables.get(table)?.get(digest, hash)?.to_lookup(validity)
     })
 }
 
-/// Caches a lookup that began in `generation`, one of `generations`.
+/// Caches a lookup that began in `generation`.
 pub fn insert(
     digest: RequestDigest,
     capacity: Capacity,
-    (generations, generation): (&Generations, Generation),
-    now: Now,
+    generation: Generation,
+    validity: Validity<'_>,
     lookup: &CachedLookup,
 ) {
     THREAD_CACHE.with_borrow_mut(|cache| {
         let (table, hash) = cache.locate(digest, capacity);
         let ThreadCache { tables, hasher } = cache;
         if let Some(table) = tables.get_mut(table) {
-            let hash_of = |slot: &Slot| hasher.hash_one(slot.digest());
-            table.insert(
-                hash,
-                Slot::new(digest, generation, now, lookup),
-                generations,
-                capacity.sets,
-                hash_of,
-            );
+            let slot = Slot::new(digest, generation, validity.at, lookup);
+            table.insert(hash, slot, validity, capacity.sets, |slot| hasher.hash_one(slot.digest()));
         }
     });
 }

@@ -192,6 +192,28 @@ fn an_eviction_by_weight_is_counted_and_marks_the_entry() {
 }
 
 #[test]
+fn a_store_that_evicts_sees_the_accesses_of_the_thread_caches_again() {
+    let stage = Stage::new(&Config { max_bytes: 10_000, ..Config::default() });
+    let ada = stage.caller("ada");
+    let is_cached_for_longer = || {
+        let entry = stage.entry();
+        stage.admit(&ada, &resource("x"), &entry);
+        stage.cache_lookup(&ada, &entry);
+        stage.clock.advance(Duration::from_secs(10));
+        stage.cached(&ada).is_some()
+    };
+    assert!(is_cached_for_longer(), "nothing was evicted");
+    for number in 0..50 {
+        stage.admit(&stage.caller(&number.to_string()), &resource("x"), &stage.entry());
+    }
+    stage.store.size();
+    assert!(!is_cached_for_longer(), "entries were evicted");
+    stage.store.clear();
+    stage.store.size();
+    assert!(is_cached_for_longer(), "there is space again");
+}
+
+#[test]
 fn evicted_grants_advance_the_generation_and_a_new_proof_does_not() {
     let stage = Stage::new(&Config { max_bytes: 10_000, ..Config::default() });
     let ada = stage.caller("ada");

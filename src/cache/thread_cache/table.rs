@@ -1,7 +1,7 @@
 //! Set-associative table of cached lookups.
 //!
-//! With thousands of keys the cost of a lookup is the number of cold cache lines that it touches. The tags of a set are one
-//! line, a slot is another, and the entry is not touched before the slot has matched.
+//! With thousands of keys the cost of a lookup is the number of cold cache lines and pages that it touches. The tags of a set
+//! are one line, a slot is another on the same page, and the entry is not touched before the slot has matched.
 //!
 //! The crate `quick_cache` (0.6.24, `unsync::Cache`) does not replace this table, because an invalid slot keeps the memory of
 //! its evicted entry allocated and only this table clears such slots as it goes. After an invalidation of 20,000 lookups
@@ -12,7 +12,7 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{CachedLookup, Generation, Generations};
+use super::{CachedLookup, Generation, Validity};
 use crate::auth::{LogTag, RequestDigest, TokenExpiry};
 use crate::cache::entry::Entry;
 use crate::support::clock::Now;
@@ -20,13 +20,20 @@ use crate::support::clock::Now;
 /// Sets of slots. The hash of the request digest selects the set. A new table has no sets.
 #[derive(Default)]
 pub(super) struct Table {
-    /// For each slot the hash of its request digest, or [`EMPTY_TAG`].
-    tags: Vec<[u64; SLOTS_PER_SET]>,
-    slots: Vec<[Option<Slot>; SLOTS_PER_SET]>,
+    sets: Vec<Set>,
     /// Number of occupied slots.
     taken: usize,
     /// Index of the set that is swept next.
     next: usize,
+}
+
+/// Slots with their tags, aligned to cache lines.
+#[derive(Default)]
+#[repr(align(64))]
+struct Set {
+    /// For each slot the hash of its request digest, or [`EMPTY_TAG`].
+    tags: [u64; SLOTS_PER_SET],
+    slots: [Option<Slot>; SLOTS_PER_SET],
 }
 
 /// A cached lookup. Its size is one cache line.
@@ -36,22 +43,22 @@ pub(super) struct Slot {
     generation: Generation,
     granted_at: Now,
     expiry: TokenExpiry,
-    /// Time of the lookup as [`Now::tick`].
+    /// Time of the lookup as [`Now::monotonic_millis_u32`].
     since: u32,
     log_tag: LogTag,
 }
 
 impl Table {
     fn new(sets: usize) -> Self {
-        let slots = std::iter::repeat_with(Default::default).take(sets).collect();
-        Self { tags: vec![[EMPTY_TAG; SLOTS_PER_SET]; sets], slots, taken: 0, next: 0 }
+        Self { sets: std::iter::repeat_with(Set::default).take(sets).collect(), taken: 0, next: 0 }
     }
 
     /// Returns the slot of a request digest with this hash.
     pub(super) fn get(&self, digest: RequestDigest, hash: u64) -> Option<&Slot> {
         let (set, tag) = self.locate(hash);
-        let way = self.tags.get(set)?.iter().position(|known| *known == tag)?;
-        self.slots.get(set)?.get(way)?.as_ref().filter(|slot| slot.digest == digest)
+        let set = self.sets.get(set)?;
+        let place = set.tags.iter().position(|known| *known == tag)?;
+        set.slots.get(place)?.as_ref().filter(|slot| slot.digest == digest)
     }
 
     /// Inserts a slot: in the place of the same request, else of an empty slot, else of an invalid one, else of the oldest.
@@ -60,22 +67,16 @@ impl Table {
         &mut self,
         hash: u64,
         slot: Slot,
-        generations: &Generations,
+        validity: Validity<'_>,
         max_sets: usize,
         hash_of: impl Fn(&Slot) -> u64,
     ) {
-        self.sweep(generations, slot.since);
+        self.sweep(validity);
         loop {
-            let ((set, tag), places) = (self.locate(hash), self.tags.len() * SLOTS_PER_SET);
-            let grows = self.tags.len() < max_sets && self.taken >= places / 8 * 7;
-            let rank = |other: &Option<Slot>| match other {
-                Some(other) if other.digest == slot.digest => (0, 0),
-                None => (1, 0),
-                Some(other) if other.is_invalid(generations, slot.since) => (2, 0),
-                Some(other) => (3, u32::MAX - slot.since.wrapping_sub(other.since)),
-            };
-            let worst = self.set(set).min_by_key(|(_, other)| rank(other));
-            if let Some((known, place)) = worst.filter(|(_, place)| rank(place).0 < 3 || !grows) {
+            let ((set, tag), places) = (self.locate(hash), self.sets.len() * SLOTS_PER_SET);
+            let grows = self.sets.len() < max_sets && self.taken >= places / 8 * 7;
+            let set = self.sets.get_mut(set);
+            if let Some((known, place)) = set.and_then(|set| set.place_for(tag, &slot, validity, grows)) {
                 let is_new = place.is_none();
                 (*known, *place) = (tag, Some(slot));
                 self.taken += usize::from(is_new);
@@ -87,36 +88,31 @@ impl Table {
 
     /// Returns the index of the set and the tag within it. The number of sets is a power of two, or zero.
     fn locate(&self, hash: u64) -> (usize, u64) {
-        let last = (self.tags.len() as u64).wrapping_sub(1);
+        let last = (self.sets.len() as u64).wrapping_sub(1);
         (usize::try_from(hash & last).unwrap_or(usize::MAX), hash.max(EMPTY_TAG + 1))
-    }
-
-    /// Returns the slots of a set with their tags; none if the table has no sets.
-    fn set(&mut self, at: usize) -> impl Iterator<Item = (&mut u64, &mut Option<Slot>)> {
-        let tags = self.tags.get_mut(at).into_iter().flatten();
-        tags.zip(self.slots.get_mut(at).into_iter().flatten())
     }
 
     /// Clears the invalid slots of one set, another set in each call. An invalid slot keeps the memory of its entry allocated
     /// until it is cleared.
-    fn sweep(&mut self, generations: &Generations, tick: u32) {
+    fn sweep(&mut self, validity: Validity<'_>) {
         let mut cleared = 0;
-        for (tag, slot) in self.set(self.next) {
-            if slot.as_ref().is_some_and(|slot| slot.is_invalid(generations, tick)) {
+        for (tag, slot) in self.sets.get_mut(self.next).into_iter().flat_map(Set::places) {
+            if slot.as_ref().is_some_and(|slot| slot.is_invalid(validity)) {
                 (*tag, *slot) = (EMPTY_TAG, None);
                 cleared += 1;
             }
         }
         self.taken -= cleared;
-        self.next = (self.next + 1) & self.tags.len().saturating_sub(1);
+        self.next = (self.next + 1) & self.sets.len().saturating_sub(1);
     }
 
     fn grow(&mut self, hash_of: &impl Fn(&Slot) -> u64) {
-        let mut larger = Self::new((self.tags.len() * 2).max(1));
-        for slot in std::mem::take(&mut self.slots).into_iter().flatten().flatten() {
+        let mut larger = Self::new((self.sets.len() * 2).max(1));
+        for slot in std::mem::take(&mut self.sets).into_iter().flat_map(|set| set.slots).flatten() {
             let (set, tag) = larger.locate(hash_of(&slot));
+            let places = larger.sets.get_mut(set).into_iter().flat_map(Set::places);
             // The slots of one set move to two sets of the same size, so each finds an empty slot.
-            if let Some((known, place)) = larger.set(set).find(|(_, place)| place.is_none()) {
+            if let Some((known, place)) = places.into_iter().find(|(_, place)| place.is_none()) {
                 (*known, *place) = (tag, Some(slot));
             }
         }
@@ -127,14 +123,45 @@ impl Table {
     /// Returns the number of sets.
     #[cfg(test)]
     pub(super) fn sets(&self) -> usize {
-        self.tags.len()
+        self.sets.len()
     }
 
     /// Returns the number of occupied slots.
     #[cfg(test)]
     pub(super) fn taken(&self) -> usize {
-        assert_eq!(self.taken, self.slots.iter().flatten().flatten().count());
+        assert_eq!(self.taken, self.sets.iter().flat_map(|set| &set.slots).flatten().count());
         self.taken
+    }
+}
+
+impl Set {
+    /// Returns the tags and slots.
+    fn places(&mut self) -> impl Iterator<Item = (&mut u64, &mut Option<Slot>)> {
+        self.tags.iter_mut().zip(&mut self.slots)
+    }
+
+    /// Returns the place for a slot with this tag: of the same request, else empty, else invalid, else the oldest one unless
+    /// the table `grows`. Entries are read only if all places are occupied by other requests.
+    fn place_for(
+        &mut self,
+        tag: u64,
+        slot: &Slot,
+        validity: Validity<'_>,
+        grows: bool,
+    ) -> Option<(&mut u64, &mut Option<Slot>)> {
+        let is_same = |(known, place): (&u64, &Option<Slot>)| {
+            *known == tag && place.as_ref().is_some_and(|other| other.digest == slot.digest)
+        };
+        let same = self.tags.iter().zip(&self.slots).position(is_same);
+        let place =
+            same.or_else(|| self.tags.iter().position(|known| *known == EMPTY_TAG)).or_else(|| {
+                let rank = |other: &Slot| (!other.is_invalid(validity), slot.since.wrapping_sub(other.since));
+                let ranked =
+                    self.slots.iter().enumerate().filter_map(|(at, other)| Some((at, rank(other.as_ref()?))));
+                let worst = ranked.min_by_key(|(_, (is_valid, age))| (*is_valid, u32::MAX - age));
+                worst.filter(|(_, (is_valid, _))| !is_valid || !grows).map(|(at, _)| at)
+            })?;
+        self.tags.get_mut(place).zip(self.slots.get_mut(place))
     }
 }
 
@@ -143,19 +170,11 @@ impl Slot {
     pub(super) fn new(
         digest: RequestDigest,
         generation: Generation,
-        now: Now,
+        since: u32,
         lookup: &CachedLookup,
     ) -> Self {
         let CachedLookup { granted_at, expiry, log_tag, .. } = *lookup;
-        Self {
-            digest,
-            entry: Arc::downgrade(&lookup.entry),
-            generation,
-            granted_at,
-            expiry,
-            since: now.monotonic_millis_u32(),
-            log_tag,
-        }
+        Self { digest, entry: Arc::downgrade(&lookup.entry), generation, granted_at, expiry, since, log_tag }
     }
 
     /// Returns the request digest.
@@ -164,28 +183,25 @@ impl Slot {
     }
 
     /// Returns the lookup, if it is valid.
-    pub(super) fn to_lookup(&self, generations: &Generations, tick: u32) -> Option<CachedLookup> {
-        if self.is_invalid(generations, tick) {
+    pub(super) fn to_lookup(&self, validity: Validity<'_>) -> Option<CachedLookup> {
+        if self.is_invalid(validity) {
             return None;
         }
         let Self { granted_at, expiry, log_tag, .. } = *self;
         Some(CachedLookup { entry: self.entry.upgrade()?, granted_at, expiry, log_tag })
     }
 
-    /// Returns whether the lookup is invalid at `tick`, a [`Now::tick`]. An invalid lookup stays invalid.
-    pub(super) fn is_invalid(&self, generations: &Generations, tick: u32) -> bool {
-        !generations.is_current(self.generation)
-            || tick.wrapping_sub(self.since) >= MAX_LOOKUP_AGE_MS
+    /// Returns whether the lookup is invalid. It can become valid again only if the maximum age grows.
+    pub(super) fn is_invalid(&self, validity: Validity<'_>) -> bool {
+        !validity.generations.is_current(self.generation)
+            || validity.at.wrapping_sub(self.since) >= validity.max_age_ms
             || self.entry.strong_count() == 0
     }
 }
 
 /// Size of a set, bytes.
-pub(super) const SET_BYTES: usize =
-    size_of::<[u64; SLOTS_PER_SET]>() + size_of::<[Option<Slot>; SLOTS_PER_SET]>();
+pub(super) const SET_BYTES: usize = size_of::<Set>();
 /// Tag of an empty slot.
 const EMPTY_TAG: u64 = 0;
 /// Slots of a set: their tags are 64 bytes, one cache line.
 pub(super) const SLOTS_PER_SET: usize = 8;
-/// Age at which a lookup must be repeated in the store, milliseconds.
-pub(super) const MAX_LOOKUP_AGE_MS: u32 = 10_000;

@@ -5,7 +5,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Request;
 
-use super::table::{MAX_LOOKUP_AGE_MS, SLOTS_PER_SET};
+use super::max_age::{WITH_EVICTIONS_MS, WITH_SPACE_MS};
+use super::table::SLOTS_PER_SET;
 use super::*;
 use crate::auth::{HashKeys, Identity};
 use crate::cache::entry::EntityTagHasher;
@@ -25,6 +26,7 @@ struct Stage {
     principal: Principal,
     clock: Clock,
     generations: Generations,
+    max_age: MaxAge,
     entry: Arc<Entry>,
 }
 
@@ -33,7 +35,12 @@ impl Stage {
         let clock = Clock::manual(SystemTime::now());
         let (hash_keys, entry) = (HashKeys::random().unwrap(), Arc::new(entry(clock.now())));
         let principal = principal(&hash_keys, &clock, "ada");
-        Self { hash_keys, principal, clock, generations: Generations::default(), entry }
+        let (generations, max_age) = (Generations::default(), MaxAge::default());
+        Self { hash_keys, principal, clock, generations, max_age, entry }
+    }
+
+    fn validity(&self) -> Validity<'_> {
+        Validity::new(&self.generations, &self.max_age, self.clock.now())
     }
 
     fn generation(&self) -> Generation {
@@ -55,13 +62,7 @@ impl Stage {
     }
 
     fn insert_in(&self, capacity: Capacity, number: usize, generation: Generation) {
-        insert(
-            self.digest(number),
-            capacity,
-            (&self.generations, generation),
-            self.clock.now(),
-            &self.lookup(),
-        );
+        insert(self.digest(number), capacity, generation, self.validity(), &self.lookup());
     }
 
     fn lookup(&self) -> CachedLookup {
@@ -77,7 +78,7 @@ impl Stage {
     }
 
     fn has_lookup(&self, number: usize) -> bool {
-        get(self.digest(number), CAPACITY, &self.generations, self.clock.now()).is_some()
+        get(self.digest(number), CAPACITY, self.validity()).is_some()
     }
 }
 
@@ -120,13 +121,22 @@ fn a_lookup_from_before_a_revocation_is_invalid_after_it() {
 }
 
 #[test]
-fn a_lookup_is_invalid_after_ten_seconds() {
+fn a_lookup_is_repeated_after_five_minutes_and_after_ten_seconds_once_the_store_evicts() {
     let stage = Stage::new();
-    stage.insert(1, stage.generation());
-    stage.clock.advance(Duration::from_millis(9_999));
-    assert!(stage.has_lookup(1));
-    stage.clock.advance(Duration::from_millis(1));
-    assert!(!stage.has_lookup(1));
+    for (max_age_ms, is_space_scarce) in
+        [(WITH_SPACE_MS, false), (WITH_EVICTIONS_MS, true), (WITH_SPACE_MS, false)]
+    {
+        if is_space_scarce {
+            stage.max_age.record_space_eviction();
+        } else {
+            stage.max_age.record_space();
+        }
+        stage.insert(1, stage.generation());
+        stage.clock.advance(Duration::from_millis(u64::from(max_age_ms) - 1));
+        assert!(stage.has_lookup(1), "{max_age_ms}");
+        stage.clock.advance(Duration::from_millis(1));
+        assert!(!stage.has_lookup(1), "{max_age_ms}");
+    }
 }
 
 #[test]
@@ -154,7 +164,7 @@ fn an_invalid_slot_is_replaced_before_the_table_grows() {
     assert_eq!(first_table().0, 1, "revoked");
     for number in 300..600 {
         insert_lookup(&stage, number);
-        stage.clock.advance(Duration::from_millis(MAX_LOOKUP_AGE_MS.into()));
+        stage.clock.advance(Duration::from_millis(WITH_SPACE_MS.into()));
     }
     assert_eq!(first_table().0, 1, "too old");
     for number in 600..900 {
@@ -187,15 +197,19 @@ fn invalid_slots_are_cleared_before_their_slot_is_needed() {
 fn a_lookup_is_invalid_from_the_moment_in_which_it_is_not_returned() {
     let stage = Stage::new();
     let (generation, now) = (stage.generation(), stage.clock.now());
-    let slot = Slot::new(stage.digest(1), generation, now, &stage.lookup());
-    let (last, fresh) =
-        (now.monotonic_millis_u32().wrapping_add(MAX_LOOKUP_AGE_MS - 1), Generations::default());
-    assert!(!slot.is_invalid(&stage.generations, last));
-    assert!(slot.is_invalid(&stage.generations, last.wrapping_add(1)));
+    let slot = Slot::new(stage.digest(1), generation, now.monotonic_millis_u32(), &stage.lookup());
+    let fresh = Generations::default();
+    let at = |generations, millis: u32| {
+        let now = now.plus(Duration::from_millis(millis.into()));
+        slot.is_invalid(Validity::new(generations, &MaxAge::default(), now))
+    };
+    let last = WITH_SPACE_MS - 1;
+    assert!(!at(&stage.generations, last));
+    assert!(at(&stage.generations, last + 1));
     stage.advance_generation();
-    assert!(slot.is_invalid(&stage.generations, last) && !slot.is_invalid(&fresh, last));
-    drop(stage);
-    assert!(slot.is_invalid(&fresh, last));
+    assert!(at(&stage.generations, last) && !at(&fresh, last));
+    drop(stage.entry);
+    assert!(at(&fresh, last));
 }
 
 #[test]
