@@ -199,9 +199,11 @@ impl Proofs {
         &'a self,
         resource: &'a Resource,
     ) -> impl DoubleEndedIterator<Item = (usize, &'a ProofRecord)> + 'a {
+        let (first, second) = self.digests.as_slices();
         let digest = digest(resource);
-        let same_digest = self.digests.iter().enumerate().filter(move |(_, known)| **known == digest);
-        let found = same_digest.filter_map(|(at, _)| Some((at, self.list.get(at)?)));
+        let same_digest =
+            positions(first, digest).chain(positions(second, digest).map(move |at| first.len() + at));
+        let found = same_digest.filter_map(|at| Some((at, self.list.get(at)?)));
         found.filter(|(_, item)| *item.resource == *resource)
     }
 
@@ -258,6 +260,19 @@ fn digest(resource: &Resource) -> u32 {
     u32::from_ne_bytes([a, b, c, d])
 }
 
+/// Returns the positions of a digest. Blocks without it are skipped by comparisons that the compiler vectorises.
+fn positions(digests: &[u32], wanted: u32) -> impl DoubleEndedIterator<Item = usize> {
+    let has_wanted = move |block: &[u32]| block.iter().fold(false, |found, known| found | (*known == wanted));
+    let blocks = digests.chunks(DIGESTS_PER_BLOCK).enumerate();
+    blocks.filter(move |(_, block)| has_wanted(block)).flat_map(move |(number, block)| {
+        let start = number * DIGESTS_PER_BLOCK;
+        let same = block.iter().enumerate().filter(move |(_, known)| **known == wanted);
+        same.map(move |(at, _)| start + at)
+    })
+}
+
+/// Digests that are compared without a branch in between.
+const DIGESTS_PER_BLOCK: usize = 32;
 /// Limit on proofs of one token for one resource. It equals the limit on variants of one key.
 const MAX_PROOFS_PER_RESOURCE: usize = 8;
 

@@ -94,6 +94,19 @@ fn beyond_the_limit_the_oldest_proof_is_removed() {
 }
 
 #[test]
+fn each_of_many_proofs_is_found_wherever_it_stands() {
+    let (grants, granted_at) = grants();
+    let resources: Vec<_> = (0..250).map(resource).collect();
+    // The list wraps around after the hundredth.
+    for (number, resource) in (0..250).zip(&resources) {
+        grants.add(resource, proof(granted_at, number), 0, 100);
+    }
+    let found = |resource| grants.newest_proof(resource).map(|proof| proof.digest);
+    let expected = (0..250).map(|number| (number >= 150).then(|| ContentDigest::numbered(number)));
+    assert!(resources.iter().map(|resource| found(resource)).eq(expected));
+}
+
+#[test]
 fn the_weight_is_that_of_the_proofs() {
     let (grants, granted_at) = grants();
     let empty = grants.weight();
