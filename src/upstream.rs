@@ -51,6 +51,7 @@ mod reuse;
 mod stream_limit;
 pub mod unauthorized_tokens;
 pub mod unproven_limit;
+mod zeroed_bytes;
 
 pub use self::body::RawBody;
 pub use self::client::{GraphCall, GraphClient};

@@ -262,7 +262,10 @@ fn digest(resource: &Resource) -> u32 {
 
 /// Returns the positions of a digest. Blocks without it are skipped by comparisons that the compiler vectorises.
 fn positions(digests: &[u32], wanted: u32) -> impl DoubleEndedIterator<Item = usize> {
-    let has_wanted = move |block: &[u32]| block.iter().fold(false, |found, known| found | (*known == wanted));
+    let has_wanted = move |block: &[u32]| {
+        let same = block.iter().map(|known| u32::from(*known == wanted));
+        same.sum::<u32>() > 0
+    };
     let blocks = digests.chunks(DIGESTS_PER_BLOCK).enumerate();
     blocks.filter(move |(_, block)| has_wanted(block)).flat_map(move |(number, block)| {
         let start = number * DIGESTS_PER_BLOCK;

@@ -11,17 +11,17 @@ use http::{HeaderMap, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use zeroize::Zeroizing;
 
 use crate::scrub::{GzippedBody, ScrubFailure, Scrubbed, Scrubber};
 use crate::support::byte_budget::{ByteBudget, BytePermit};
 use crate::upstream::body_workers::{BodyWorkers, INLINE_BODY_BYTES};
 use crate::upstream::fair_queue::SharePath;
+use crate::upstream::zeroed_bytes::ZeroedBytes;
 use crate::upstream::{RequestError, UpstreamFailure};
 
 /// Response body that still contains credentials. It can only be scrubbed, and its bytes are zeroed when it is dropped.
 pub struct RawBody {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: ZeroedBytes,
     /// Accounts for the bytes until they are dropped.
     permit: BytePermit,
     share: SharePath,
@@ -83,7 +83,7 @@ pub(super) struct BodyLimits<'a> {
 
 /// Body as received, with its content coding.
 pub(super) struct EncodedBody {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: ZeroedBytes,
     permit: BytePermit,
     coding: BodyCoding,
 }
@@ -103,7 +103,7 @@ pub(super) async fn collect(
     }
     let expected = announced.unwrap_or(TYPICAL_BODY_BYTES).min(limit);
     let mut permit = limits.budget.acquire(limits.owner, expected)?;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(expected));
+    let mut bytes = ZeroedBytes::with_capacity(expected);
     let mut body = std::pin::pin!(body);
     let mut frames = 0_usize;
     while let Some(frame) = body.frame().await {
@@ -147,7 +147,7 @@ impl EncodedBody {
 }
 
 /// Decodes a body that is small in both forms. Returns `None` for any other: its size shows only while it is decoded.
-fn gunzip_small(bytes: &[u8], limit: usize) -> Option<Result<Zeroizing<Vec<u8>>, UpstreamFailure>> {
+fn gunzip_small(bytes: &[u8], limit: usize) -> Option<Result<ZeroedBytes, UpstreamFailure>> {
     if bytes.len() > INLINE_BODY_BYTES {
         return None;
     }
@@ -203,9 +203,9 @@ impl BodyCoding {
 /// Decodes the members of a gzip file, which must be whole, have the right checksum, and be followed by nothing but zeros
 /// (RFC 1952, section 2.2). Padding with zeros is not part of the format, but gzip ignores it as well. `limit` bounds the sum
 /// of the members.
-fn gunzip(bytes: &[u8], limit: usize) -> Result<Zeroizing<Vec<u8>>, UpstreamFailure> {
+fn gunzip(bytes: &[u8], limit: usize) -> Result<ZeroedBytes, UpstreamFailure> {
     // A vector that grows leaves its smaller buffers in memory without zeroing them, so the usual size is reserved at once.
-    let mut out = Zeroizing::new(Vec::with_capacity(decoded_estimate(bytes.len(), limit)));
+    let mut out = ZeroedBytes::with_capacity(decoded_estimate(bytes.len(), limit));
     let (mut rest, mut members) = (bytes, 0_usize);
     loop {
         members += 1;

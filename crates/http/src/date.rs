@@ -1,5 +1,6 @@
 //! HTTP dates (RFC 9110, section 5.6.7).
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
@@ -12,8 +13,21 @@ use http::HeaderValue;
 /// rest is unambiguous.
 pub fn parse(value: &HeaderValue, now: SystemTime) -> Option<SystemTime> {
     let text = value.to_str().ok()?;
+    if let Some(parsed) = LAST_DATE.get().filter(|(known, _)| known == text.as_bytes()) {
+        return Some(parsed.1);
+    }
     let parsed = httpdate::parse_http_date(text).ok().or_else(|| parse_lenient(text))?;
-    Some(parse_two_digit_year(text, now).unwrap_or(parsed))
+    let parsed = parse_two_digit_year(text, now).unwrap_or(parsed);
+    if let Ok(text) = text.as_bytes().try_into() {
+        LAST_DATE.set(Some((text, parsed)));
+    }
+    Some(parsed)
+}
+
+thread_local! {
+    /// The last date of the preferred format. A server sends the same `Date` for a second. No date of this length has a
+    /// two-digit year, so its time does not depend on the time at which it is parsed.
+    static LAST_DATE: Cell<Option<([u8; PREFERRED_DATE_BYTES], SystemTime)>> = const { Cell::new(None) };
 }
 
 /// Parses a date with another letter case or the wrong day of the week.
@@ -58,6 +72,8 @@ fn parse_two_digit_year(text: &str, now: SystemTime) -> Option<SystemTime> {
 
 /// The length of "Wednesday, 09-Nov-94 08:49:37 GMT", and a reserve.
 const MAX_DATE_BYTES: usize = 40;
+/// The length of "Sun, 06 Nov 1994 08:49:37 GMT".
+const PREFERRED_DATE_BYTES: usize = 29;
 /// Position of the year in "Sun, 06 Nov 1994 08:49:37 GMT".
 const YEAR: Range<usize> = 12..16;
 /// Fifty years of 365.25 days.
@@ -96,7 +112,7 @@ mod tests {
             "Friday, 06-Nov-94 08:49:37 GMT",
             "Thu Nov  6 08:49:37 1994",
         ] {
-            assert_eq!(seconds(text), Some(784_111_777), "{text}");
+            assert_eq!([seconds(text), seconds(text)], [Some(784_111_777); 2], "{text}");
         }
     }
 
