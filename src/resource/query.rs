@@ -4,7 +4,9 @@
 //! Conventions 4.01, sections 5.1.3 and 5.1.4), and Graph ignores letter case and blanks around names, so they do not
 //! change the key. An unknown option is rejected: without it the response would not be the one that the caller requested.
 
-use url::form_urlencoded;
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
 
 use super::ApiVersion;
 use super::invalid::{OptionName, QueryError};
@@ -30,7 +32,9 @@ pub(super) fn parse(query: &str, version: ApiVersion) -> Result<(Expand, Propert
         return Err(QueryError::Plus);
     }
     let (mut expand, mut select) = (None, None);
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let (name, value) = (decode(name), decode(value));
         let is_duplicate = match KnownOption::find(&name) {
             Some(KnownOption::Expand) => expand.replace(Expand::parse(&value, version)?).is_some(),
             Some(KnownOption::Select) => {
@@ -46,6 +50,11 @@ pub(super) fn parse(query: &str, version: ApiVersion) -> Result<(Expand, Propert
         }
     }
     Ok((expand.unwrap_or_default(), select.unwrap_or_default()))
+}
+
+/// Decodes a name or a value. Most of them have nothing to decode.
+fn decode(part: &str) -> Cow<'_, str> {
+    if part.contains('%') { percent_decode_str(part).decode_utf8_lossy() } else { Cow::Borrowed(part) }
 }
 
 /// A supported query option.
