@@ -28,9 +28,9 @@ impl KeyedHash {
 
     /// Hashes up to four values in sequence. Another order, or the same bytes divided otherwise, gives another hash.
     #[cfg(test)]
-    pub(super) fn hash<const N: usize>(&self, values: &[&[u8]; N]) -> [u8; 16] {
+    pub(super) fn hash(&self, values: &[&[u8]]) -> [u8; 16] {
         let (first, others) = values.split_first().unwrap();
-        self.begin(first).finish(others)
+        self.begin(first).add(others)
     }
 
     /// Hashes the first of up to four values.
@@ -50,8 +50,12 @@ pub(super) struct BegunHash {
 
 impl BegunHash {
     /// Hashes the other values, at most three.
-    pub(super) fn finish(&self, others: &[&[u8]]) -> [u8; 16] {
-        debug_assert!(others.len() < 4, "four lengths of 32 bits fill the last block");
+    pub(super) fn finish<const N: usize>(&self, others: &[&[u8]; N]) -> [u8; 16] {
+        const { assert!(N < 4, "four lengths of 32 bits fill the last block") };
+        self.add(others)
+    }
+
+    fn add(&self, others: &[&[u8]]) -> [u8; 16] {
         let mut hash = self.hash.clone();
         let mut lengths = [0_u8; 16];
         let counted = others.iter().map(|value| {
