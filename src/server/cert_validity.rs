@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Validity period of a certificate, both ends included, in seconds since the Unix epoch (RFC 5280, section 4.1.2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Validity {
+pub(crate) struct CertValidity {
     pub(super) not_before: u64,
     pub(super) not_after: u64,
 }
@@ -34,7 +34,7 @@ impl ValidityError {
     }
 }
 
-impl Validity {
+impl CertValidity {
     /// Reads the validity period of a DER certificate.
     pub(crate) fn from_der(certificate: &[u8]) -> Option<Self> {
         let (_, certificate, _) = element(certificate, SEQUENCE)?;
@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn not_after(certificate: &[u8]) -> Option<u64> {
-        Validity::from_der(certificate).map(|validity| validity.not_after)
+        CertValidity::from_der(certificate).map(|validity| validity.not_after)
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn both_ends_of_the_period_are_valid() {
-        let period = Validity { not_before: 100, not_after: 200 };
+        let period = CertValidity { not_before: 100, not_after: 200 };
         assert_eq!(period.check(99), Err(ValidityError::NotYetValid(100)));
         assert_eq!([period.check(100), period.check(200)], [Ok(()), Ok(())]);
         assert_eq!(period.check(201), Err(ValidityError::Expired(200)));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::cert_validity::{Validity, ValidityError};
+use super::cert_validity::{CertValidity, ValidityError};
 use crate::support::pem::PemCertificate;
 use crate::support::watched_files::DisplayPath;
 
@@ -78,7 +78,7 @@ impl InvalidCertificate {
     ) -> Vec<Self> {
         let roles = std::iter::once(first).chain(std::iter::repeat(others));
         let invalid = |(role, certificate): (CertificateRole, &PemCertificate)| {
-            let error = Validity::from_der(&certificate.der)?.check(now).err()?;
+            let error = CertValidity::from_der(&certificate.der)?.check(now).err()?;
             Some(Self { role, path: path.to_owned(), line: certificate.line, error })
         };
         roles.zip(certificates).filter_map(invalid).collect()

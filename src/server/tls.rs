@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::TlsFiles;
-use super::cert_validity::{Validity, ValidityError};
+use super::cert_validity::{CertValidity, ValidityError};
 use super::invalid_certificate::{CertificateRole, InvalidCertificate};
 use crate::observability::metrics::{Metrics, ReloadSource};
 use crate::support::clock::Clock;
@@ -37,7 +37,7 @@ pub struct Tls {
 #[derive(Debug)]
 struct ReloadState {
     /// Validity period of the certificate in use. `None`: unknown.
-    validity: Option<Validity>,
+    validity: Option<CertValidity>,
     /// The present content of the files, which is refused until its certificate is valid.
     waiting: Option<LoadedFiles>,
 }
@@ -47,7 +47,7 @@ struct ReloadState {
 struct LoadedFiles {
     config: ServerConfig,
     /// Validity period of the server's certificate. `None`: unknown.
-    validity: Option<Validity>,
+    validity: Option<CertValidity>,
     /// Certificates outside of their validity period.
     invalid: Vec<InvalidCertificate>,
 }
@@ -142,15 +142,15 @@ impl Tls {
 }
 
 /// Checks whether a certificate may replace the one in use: it is valid, or not worse than an invalid one.
-fn may_replace(old: Option<Validity>, new: Option<Validity>, now: u64) -> Result<(), ValidityError> {
-    let check = |validity: Option<Validity>| validity.map_or(Ok(()), |validity| validity.check(now));
+fn may_replace(old: Option<CertValidity>, new: Option<CertValidity>, now: u64) -> Result<(), ValidityError> {
+    let check = |validity: Option<CertValidity>| validity.map_or(Ok(()), |validity| validity.check(now));
     match (check(new), check(old)) {
         (Err(new), Err(old)) if new.is_no_worse_than(old) => Ok(()),
         (result, _) => result,
     }
 }
 
-fn record_expiry(metrics: &Metrics, validity: Option<Validity>) {
+fn record_expiry(metrics: &Metrics, validity: Option<CertValidity>) {
     let expiry = validity.and_then(|validity| i64::try_from(validity.not_after).ok()).unwrap_or_default();
     metrics.certificate_not_after.with_label_values(&["listen"]).set(expiry);
 }
@@ -166,7 +166,7 @@ fn load_files(paths: &TlsFiles, contents: &[SecretBytes], now: u64) -> Result<Lo
     let chain = parse(&paths.certificate, certificate)?;
     let roles = [CertificateRole::Server, CertificateRole::Chain];
     let mut invalid = InvalidCertificate::find(roles, &paths.certificate, &chain, now);
-    let validity = chain.first().and_then(|leaf| Validity::from_der(&leaf.der));
+    let validity = chain.first().and_then(|leaf| CertValidity::from_der(&leaf.der));
     let client_ca = match paths.client_ca.as_ref().zip(client_ca.first()) {
         Some((path, contents)) => {
             let authorities = parse(path, contents)?;
@@ -223,7 +223,7 @@ pub(super) fn client_certificate(stream: &TlsStream<TcpStream>) -> Option<Certif
 
 /// Returns the time until the client certificate of a connection ends, if the connection has one.
 pub(super) fn client_certificate_time_left(stream: &TlsStream<TcpStream>) -> Option<Duration> {
-    let validity = Validity::from_der(stream.get_ref().1.peer_certificates()?.first()?)?;
+    let validity = CertValidity::from_der(stream.get_ref().1.peer_certificates()?.first()?)?;
     // notAfter is the last valid second.
     let end = UNIX_EPOCH + Duration::from_secs(validity.not_after + 1);
     Some(end.duration_since(SystemTime::now()).unwrap_or_default())
