@@ -86,8 +86,8 @@ impl Handler for Proxy {
     ) -> Lookup<Self::Prepared> {
         let now = self.0.fetcher.clock.now_at(request.created_at);
         let rules = RequestRules { config, client: config.directives(request.headers()), now };
-        // The digest does not cover `Connector-Cache`, which forces a refresh.
         let field = TokenField::from_request(request, &self.0.hash_keys);
+        // The digest does not cover `Connector-Cache`, which forces a refresh.
         let digest = field.as_ref().filter(|_| !request.has_refresh_field);
         let digest = digest.and_then(|field| RequestDigest::compute(request, field));
         if let Some((found, assessment)) =

@@ -26,14 +26,7 @@ impl KeyedHash {
         Self(Polyval::new(&Key::from(whole)))
     }
 
-    /// Hashes up to four values in sequence. Another order, or the same bytes divided otherwise, gives another hash.
-    #[cfg(test)]
-    pub(super) fn hash(&self, values: &[&[u8]]) -> [u8; 16] {
-        let (first, others) = values.split_first().unwrap();
-        self.begin(first).add(others)
-    }
-
-    /// Hashes the first of up to four values.
+    /// Hashes the first of up to four values. Another order, or the same bytes divided otherwise, gives another hash.
     pub(super) fn begin(&self, first: &[u8]) -> BegunHash {
         let mut hash = self.0.clone();
         hash.update_padded(first);
@@ -78,6 +71,13 @@ fn counted_length(value: &[u8]) -> [u8; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl KeyedHash {
+        fn hash(&self, values: &[&[u8]]) -> [u8; 16] {
+            let (first, others) = values.split_first().unwrap();
+            self.begin(first).add(others)
+        }
+    }
 
     #[test]
     fn it_computes_polyval_of_rfc_8452() {

@@ -141,7 +141,7 @@ impl Store {
             .eviction_listener(move |_, kept: StoredVariants, cause| {
                 let cause = match cause {
                     RemovalCause::Size => {
-                        of_entries.record_space_eviction();
+                        of_entries.record_scarcity(true);
                         kept.mark_evicted(Eviction::Space);
                         Eviction::Space
                     }
@@ -162,7 +162,7 @@ impl Store {
             // depend on these proofs.
             .eviction_listener(move |_, grants: Arc<Grants>, cause| {
                 if cause == RemovalCause::Size {
-                    of_grants.record_space_eviction();
+                    of_grants.record_scarcity(true);
                 }
                 if cause.was_evicted() {
                     grants.revoke();
@@ -290,7 +290,7 @@ impl Store {
         if has_space(entry_bytes, self.entries.policy().max_capacity())
             && has_space(grant_bytes, self.grants.policy().max_capacity())
         {
-            self.max_lookup_age.record_space();
+            self.max_lookup_age.record_scarcity(false);
         }
         StoreSize {
             entries: self.entries.entry_count(),

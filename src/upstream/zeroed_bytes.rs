@@ -6,8 +6,8 @@ use zeroize::Zeroize;
 
 /// A vector whose whole capacity is zeroed when it is dropped, sixteen bytes at a time.
 ///
-/// `Zeroizing<Vec<u8>>` writes each byte by itself, because a volatile write has the size of an element: 3,500 instructions
-/// for a body of 1.2 KB. A vector that grows leaves its smaller buffers in memory without zeroing them.
+/// `Zeroizing<Vec<u8>>` writes each byte by itself, because a volatile write has the size of an element. A vector that grows
+/// leaves its smaller buffers in memory without zeroing them.
 pub(super) struct ZeroedBytes(Vec<u8>);
 
 impl ZeroedBytes {

@@ -12,16 +12,11 @@ pub struct MaxAge {
 }
 
 impl MaxAge {
-    /// Records that the store has evicted a pair to gain space.
-    pub fn record_space_eviction(&self) {
-        if !self.is_space_scarce.load(Relaxed) {
-            self.is_space_scarce.store(true, Relaxed);
+    /// Records whether the store evicts pairs to gain space.
+    pub fn record_scarcity(&self, is_space_scarce: bool) {
+        if self.is_space_scarce.load(Relaxed) != is_space_scarce {
+            self.is_space_scarce.store(is_space_scarce, Relaxed);
         }
-    }
-
-    /// Records that the store has space again.
-    pub fn record_space(&self) {
-        self.is_space_scarce.store(false, Relaxed);
     }
 
     /// Returns the maximum age now, milliseconds.

@@ -110,9 +110,9 @@ impl Table {
         let mut larger = Self::new((self.sets.len() * 2).max(1));
         for slot in std::mem::take(&mut self.sets).into_iter().flat_map(|set| set.slots).flatten() {
             let (set, tag) = larger.locate(hash_of(&slot));
-            let places = larger.sets.get_mut(set).into_iter().flat_map(Set::places);
+            let mut places = larger.sets.get_mut(set).into_iter().flat_map(Set::places);
             // The slots of one set move to two sets of the same size, so each finds an empty slot.
-            if let Some((known, place)) = places.into_iter().find(|(_, place)| place.is_none()) {
+            if let Some((known, place)) = places.find(|(_, place)| place.is_none()) {
                 (*known, *place) = (tag, Some(slot));
             }
         }
@@ -153,15 +153,18 @@ impl Set {
             *known == tag && place.as_ref().is_some_and(|other| other.digest == slot.digest)
         };
         let same = self.tags.iter().zip(&self.slots).position(is_same);
-        let place =
-            same.or_else(|| self.tags.iter().position(|known| *known == EMPTY_TAG)).or_else(|| {
-                let rank = |other: &Slot| (!other.is_invalid(validity), slot.since.wrapping_sub(other.since));
-                let ranked =
-                    self.slots.iter().enumerate().filter_map(|(at, other)| Some((at, rank(other.as_ref()?))));
-                let worst = ranked.min_by_key(|(_, (is_valid, age))| (*is_valid, u32::MAX - age));
-                worst.filter(|(_, (is_valid, _))| !is_valid || !grows).map(|(at, _)| at)
-            })?;
+        let empty = || self.tags.iter().position(|known| *known == EMPTY_TAG);
+        let place = same.or_else(empty).or_else(|| self.replaceable(slot.since, validity, grows))?;
         self.tags.get_mut(place).zip(self.slots.get_mut(place))
+    }
+
+    /// Returns the index of an invalid slot, else of the oldest one at the time `since` unless the table `grows`.
+    fn replaceable(&self, since: u32, validity: Validity<'_>, grows: bool) -> Option<usize> {
+        let rank = |slot: &Slot| (!slot.is_invalid(validity), u32::MAX - since.wrapping_sub(slot.since));
+        let occupied = self.slots.iter().enumerate();
+        let ranked = occupied.filter_map(|(at, slot)| Some((rank(slot.as_ref()?), at)));
+        let ((is_valid, _), at) = ranked.min()?;
+        (!is_valid || !grows).then_some(at)
     }
 }
 

@@ -128,11 +128,7 @@ fn a_lookup_is_repeated_after_five_minutes_and_after_ten_seconds_once_the_store_
     for (max_age_ms, is_space_scarce) in
         [(WITH_SPACE_MS, false), (WITH_EVICTIONS_MS, true), (WITH_SPACE_MS, false)]
     {
-        if is_space_scarce {
-            stage.max_age.record_space_eviction();
-        } else {
-            stage.max_age.record_space();
-        }
+        stage.max_age.record_scarcity(is_space_scarce);
         stage.insert(1, stage.generation());
         stage.clock.advance(Duration::from_millis(u64::from(max_age_ms) - 1));
         assert!(stage.has_lookup(1), "{max_age_ms}");
