@@ -16,7 +16,6 @@ mod keyed_hash;
 mod log_tag;
 mod request_digest;
 mod token;
-mod token_field;
 
 pub use self::bypass::Bypass;
 pub use self::claims::{CallerNames, ClaimPart, Claims, TokenContents};
@@ -27,4 +26,3 @@ pub use self::identity::Identity;
 pub use self::log_tag::{LogTag, LogTagKey};
 pub use self::request_digest::RequestDigest;
 pub use self::token::Token;
-pub use self::token_field::TokenField;

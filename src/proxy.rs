@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use self::lookup::{Found, RequestRules, reason_without_entry};
 use self::prepared::NextStep;
 pub use self::prepared::PreparedRequest;
-use crate::auth::{Claims, HashKeys, Identity, LogTag, RequestDigest, TokenField, TokenHash};
+use crate::auth::{Claims, HashKeys, Identity, LogTag, RequestDigest, TokenHash};
 use crate::cache::coalesce::Coalescer;
 use crate::cache::entry::RevalidationFailure;
 use crate::cache::freshness::{Decision, ErrorSource};
@@ -86,10 +86,9 @@ impl Handler for Proxy {
     ) -> Lookup<Self::Prepared> {
         let now = self.0.fetcher.clock.now_at(request.created_at);
         let rules = RequestRules { config, client: config.directives(request.headers()), now };
-        let field = TokenField::from_request(request, &self.0.hash_keys);
         // The digest does not cover `Connector-Cache`, which forces a refresh.
-        let digest = field.as_ref().filter(|_| !request.has_refresh_field);
-        let digest = digest.and_then(|field| RequestDigest::compute(request, field));
+        let digest =
+            if request.has_refresh_field { None } else { RequestDigest::compute(request, &self.0.hash_keys) };
         if let Some((found, assessment)) =
             digest.and_then(|digest| self.lookup_in_thread_cache(digest, &rules))
         {
@@ -98,7 +97,7 @@ impl Handler for Proxy {
             let response = ResponseBuilder { headers, is_conditional, ids, tag: found.log_tag };
             return Lookup::Ready(response.hit(&found.entry, &assessment, None));
         }
-        let context = LookupContext { request, ids, field: field.as_ref(), digest, rules: &rules };
+        let context = LookupContext { request, ids, digest, rules: &rules };
         self.decide(&context).unwrap_or_else(|rejection| Lookup::Ready(self.reject(rejection, ids)))
     }
 
@@ -182,7 +181,7 @@ impl Proxy {
                 return Ok(Lookup::Ready(self.error_response(ErrorResponse::Invalid(invalid), context.ids)));
             }
         };
-        let identity = self.identity(headers, context.field)?;
+        let identity = self.identity(headers)?;
         let grants = self.0.fetcher.store.grants(&identity.token_hash);
         let claims = self.claims(&identity, grants.as_deref(), rules.now);
         let next = match &claims {
@@ -211,7 +210,7 @@ impl Proxy {
         identity: &Identity,
         (grants, claims): (Option<&Grants>, &Claims),
     ) -> Lookup<NextStep> {
-        let LookupContext { request, ids, digest, rules, .. } = *context;
+        let LookupContext { request, ids, digest, rules } = *context;
         let (headers, is_conditional) = (request.headers(), request.is_conditional);
         let (token, tag) = (identity.token_hash, identity.log_tag);
         // Read before the proof is looked up: a lookup whose proof is revoked after this must not be cached.
@@ -283,8 +282,6 @@ fn is_backing_off(found: &Found, token: TokenHash, claims: &Claims, rules: &Requ
 struct LookupContext<'a> {
     request: &'a RequestView<'a>,
     ids: &'a Ids,
-    /// `Authorization` of the request, if it has one line.
-    field: Option<&'a TokenField<'a>>,
     /// Digest of the request, if its lookup may be cached by the thread.
     digest: Option<RequestDigest>,
     rules: &'a RequestRules<'a>,

@@ -26,58 +26,26 @@ impl KeyedHash {
         Self(Polyval::new(&Key::from(whole)))
     }
 
-    /// Hashes the first of up to four values. Another order, or the same bytes divided otherwise, gives another hash.
-    pub(super) fn begin(&self, first: &[u8]) -> BegunHash {
+    /// Hashes up to four values in sequence. Another order, or the same bytes divided otherwise, gives another hash.
+    pub(super) fn hash<const N: usize>(&self, values: &[&[u8]; N]) -> [u8; 16] {
+        const { assert!(N <= 4, "four lengths of 32 bits fill the last block") };
         let mut hash = self.0.clone();
-        hash.update_padded(first);
-        BegunHash { hash, first: counted_length(first) }
-    }
-}
-
-/// Hash of several values to which the first has been added. It can be finished several times, with different values.
-pub(super) struct BegunHash {
-    hash: Polyval,
-    /// Counted length of the first value.
-    first: [u8; 4],
-}
-
-impl BegunHash {
-    /// Hashes the other values, at most three.
-    pub(super) fn finish<const N: usize>(&self, others: &[&[u8]; N]) -> [u8; 16] {
-        const { assert!(N < 4, "four lengths of 32 bits fill the last block") };
-        self.add(others)
-    }
-
-    fn add(&self, others: &[&[u8]]) -> [u8; 16] {
-        let mut hash = self.hash.clone();
         let mut lengths = [0_u8; 16];
-        let counted = others.iter().map(|value| {
+        for (value, length) in values.iter().zip(lengths.chunks_exact_mut(4)) {
             hash.update_padded(value);
-            counted_length(value)
-        });
-        let counted = std::iter::once(self.first).chain(counted);
-        lengths.chunks_exact_mut(4).zip(counted).for_each(|(to, from)| to.copy_from_slice(&from));
+            // The length plus one, so that an empty value differs from an absent one. Parts of a request are far
+            // shorter than 4 GiB.
+            let counted = u32::try_from(value.len()).unwrap_or(u32::MAX).saturating_add(1);
+            length.iter_mut().zip(counted.to_le_bytes()).for_each(|(to, from)| *to = from);
+        }
         hash.update(&[Block::from(lengths)]);
         hash.finalize().into()
     }
 }
 
-/// Returns the length plus one, so that an empty value differs from an absent one. Parts of a request are far shorter than
-/// 4 GiB.
-fn counted_length(value: &[u8]) -> [u8; 4] {
-    u32::try_from(value.len()).unwrap_or(u32::MAX).saturating_add(1).to_le_bytes()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    impl KeyedHash {
-        fn hash(&self, values: &[&[u8]]) -> [u8; 16] {
-            let (first, others) = values.split_first().unwrap();
-            self.begin(first).add(others)
-        }
-    }
 
     #[test]
     fn it_computes_polyval_of_rfc_8452() {

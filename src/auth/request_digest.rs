@@ -2,12 +2,12 @@
 
 use std::hash::{Hash, Hasher};
 
-use super::TokenField;
+use super::HashKeys;
 use super::hash::{hash_bytes, redact_debug};
 use crate::http::validate::{FieldLines, RequestView};
 
-/// Keyed hash of everything that selects the response to a request: the token, and every byte of its scheme, of the target
-/// and of `Accept`. Two requests with equal digests have the same token hash and the same resource.
+/// Keyed hash of everything that selects the response to a request: the token, and every byte of the target and of
+/// `Accept`. Two requests with equal digests have the same token hash and the same resource.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RequestDigest([u8; 16]);
 
@@ -15,14 +15,16 @@ redact_debug!(RequestDigest);
 hash_bytes!(RequestDigest);
 
 impl RequestDigest {
-    /// Computes the digest of a request whose token is in `field`. Returns `None` if `Accept` has several lines: the full
-    /// request path then finds the reason for the rejection.
-    pub fn compute(view: &RequestView<'_>, field: &TokenField<'_>) -> Option<Self> {
-        let target = view.head.uri.path_and_query()?.as_str().as_bytes();
+    /// Computes the digest of a request. Returns `None` if the token is missing or one of the two fields has several
+    /// lines: the full request path then finds the reason for the rejection.
+    pub fn compute(view: &RequestView<'_>, hash_keys: &HashKeys) -> Option<Self> {
+        let token = view.authorization.single()?.as_bytes();
+        let target = view.head.uri.path_and_query()?.as_str();
+        let target = target.as_bytes();
         match view.accept {
-            FieldLines::None => Some(Self(field.hash.finish(&[field.scheme, target]))),
+            FieldLines::None => Some(Self(hash_keys.tokens.hash(&[token, target]))),
             FieldLines::Single(accept) => {
-                Some(Self(field.hash.finish(&[field.scheme, target, accept.as_bytes()])))
+                Some(Self(hash_keys.tokens.hash(&[token, target, accept.as_bytes()])))
             }
             FieldLines::Multiple(_) => None,
         }

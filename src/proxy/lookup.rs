@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::Proxy;
 use crate::auth::Bypass;
 use crate::auth::LogTag;
-use crate::auth::{Claims, Identity, RequestDigest, TokenExpiry, TokenField};
+use crate::auth::{Claims, Identity, RequestDigest, TokenExpiry};
 use crate::cache::entry::Entry;
 use crate::cache::freshness::{
     Assessment, ClientDirectives, Decision, ErrorSource, assess, is_usable_on_error,
@@ -70,17 +70,9 @@ pub(super) fn reason_without_entry(proof: ProofLookup) -> ForwardReason {
 }
 
 impl Proxy {
-    /// Reads the identity of a caller. `field` is the `Authorization` of `headers`, if it has one line.
-    pub(super) fn identity(
-        &self,
-        headers: &HeaderMap,
-        field: Option<&TokenField<'_>>,
-    ) -> Result<Identity, Rejection> {
-        let hash_keys = &self.0.hash_keys;
-        match field {
-            Some(field) => Identity::from_field(field, hash_keys),
-            None => Identity::from_headers(headers, hash_keys),
-        }
+    /// Reads the identity of a caller.
+    pub(super) fn identity(&self, headers: &HeaderMap) -> Result<Identity, Rejection> {
+        Identity::from_headers(headers, &self.0.hash_keys)
     }
 
     /// Returns the claims of a token. They are read once a token: after Graph's first 200 the grants hold them.

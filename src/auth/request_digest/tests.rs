@@ -6,7 +6,6 @@ use std::hash::{BuildHasher, RandomState};
 use http::Request;
 
 use super::*;
-use crate::auth::HashKeys;
 
 const TOKEN: (&str, &str) = ("authorization", "Bearer a");
 const ACCEPT: (&str, &str) = ("accept", "application/json");
@@ -14,9 +13,7 @@ const ACCEPT: (&str, &str) = ("accept", "application/json");
 fn digest(hash_keys: &HashKeys, target: &str, fields: &[(&str, &str)]) -> Option<RequestDigest> {
     let request =
         fields.iter().fold(Request::get(target), |request, (name, value)| request.header(*name, *value));
-    let head = request.body(()).unwrap().into_parts().0;
-    let view = RequestView::new(&head);
-    RequestDigest::compute(&view, &TokenField::from_request(&view, hash_keys)?)
+    RequestDigest::compute(&RequestView::new(&request.body(()).unwrap().into_parts().0), hash_keys)
 }
 
 #[test]
@@ -32,8 +29,6 @@ fn t05_digests_are_equal_exactly_where_token_target_and_accept_are_equal() {
         ("/X?y", [TOKEN, ACCEPT]),
         ("/x?y", [("authorization", "Bearer b"), ACCEPT]),
         ("/x?y", [("authorization", "bearer a"), ACCEPT]),
-        ("/x?y", [("authorization", "Bearer  a"), ACCEPT]),
-        ("/x?y", [("authorization", "a"), ACCEPT]),
         ("/x?y", [TOKEN, ("accept", "application/JSON")]),
         ("/x?y", [TOKEN, ("accept", "")]),
         ("/x?y", [TOKEN, ("user-agent", "application/json")]),

@@ -57,8 +57,7 @@ impl Table {
     pub(super) fn get(&self, digest: RequestDigest, hash: u64) -> Option<&Slot> {
         let (set, tag) = self.locate(hash);
         let set = self.sets.get(set)?;
-        let place = set.tags.iter().position(|known| *known == tag)?;
-        set.slots.get(place)?.as_ref().filter(|slot| slot.digest == digest)
+        set.slots.get(set.position(tag, digest)?)?.as_ref()
     }
 
     /// Inserts a slot: in the place of the same request, else of an empty slot, else of an invalid one, else of the oldest.
@@ -140,6 +139,14 @@ impl Set {
         self.tags.iter_mut().zip(&mut self.slots)
     }
 
+    /// Returns the index of the slot of a request digest, which has this tag.
+    fn position(&self, tag: u64, digest: RequestDigest) -> Option<usize> {
+        let mut places = self.tags.iter().zip(&self.slots);
+        places.position(|(known, slot)| {
+            *known == tag && slot.as_ref().is_some_and(|slot| slot.digest == digest)
+        })
+    }
+
     /// Returns the place for a slot with this tag: of the same request, else empty, else invalid, else the oldest one unless
     /// the table `grows`. Entries are read only if all places are occupied by other requests.
     fn place_for(
@@ -149,10 +156,7 @@ impl Set {
         validity: Validity<'_>,
         grows: bool,
     ) -> Option<(&mut u64, &mut Option<Slot>)> {
-        let is_same = |(known, place): (&u64, &Option<Slot>)| {
-            *known == tag && place.as_ref().is_some_and(|other| other.digest == slot.digest)
-        };
-        let same = self.tags.iter().zip(&self.slots).position(is_same);
+        let same = self.position(tag, slot.digest);
         let empty = || self.tags.iter().position(|known| *known == EMPTY_TAG);
         let place = same.or_else(empty).or_else(|| self.replaceable(slot.since, validity, grows))?;
         self.tags.get_mut(place).zip(self.slots.get_mut(place))
