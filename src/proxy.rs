@@ -181,8 +181,9 @@ impl Proxy {
                 return Ok(Lookup::Ready(self.error_response(ErrorResponse::Invalid(invalid), context.ids)));
             }
         };
-        let identity = self.identity(headers)?;
-        let grants = self.0.fetcher.store.grants(&identity.token_hash);
+        let store = &self.0.fetcher.store;
+        let (identity, grants) =
+            Identity::from_headers_with(headers, &self.0.hash_keys, |token| store.grants(token))?;
         let claims = self.claims(&identity, grants.as_deref(), rules.now);
         let next = match &claims {
             Ok(claims) => self.judge(context, &resource, &identity, (grants.as_deref(), claims)),

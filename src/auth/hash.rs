@@ -97,7 +97,19 @@ macro_rules! hash_bytes {
     )+ };
 }
 pub(super) use hash_bytes;
-hash_bytes!(TokenHash Principal ClaimHash);
+hash_bytes!(ClaimHash);
+
+macro_rules! hash_first_half {
+    ($($name:ty)+) => { $(
+        impl Hash for $name {
+            /// Hashes 64 of the bits: all bits are those of a keyed hash, so 64 distinguish any number of keys of a table.
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                state.write_u64(u64::from_ne_bytes(prefix(&self.0)));
+            }
+        }
+    )+ };
+}
+hash_first_half!(TokenHash Principal);
 
 /// Returns the first `N` bytes of a hash that has at least `N`.
 pub(super) fn prefix<const N: usize>(hash: &[u8]) -> [u8; N] {

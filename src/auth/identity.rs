@@ -22,33 +22,42 @@ impl Identity {
     /// The scheme is case-insensitive (RFC 9110, section 11.1), and more than one blank may follow (section 11.4). Neither
     /// is part of the token: the hash is that of the token alone. The field itself is forwarded unaltered (section 11.6.2).
     pub fn from_headers(headers: &HeaderMap, hash_keys: &HashKeys) -> Result<Self, Rejection> {
+        Self::from_headers_with(headers, hash_keys, |_| None::<()>).map(|(identity, _)| identity)
+    }
+
+    /// Reads the field as [`Identity::from_headers`] does, and returns also the value that `find` has for the token. `find` has
+    /// values for well-formed tokens only: the form of such a token is not checked again, because equal hashes are equal tokens.
+    pub fn from_headers_with<T>(
+        headers: &HeaderMap,
+        hash_keys: &HashKeys,
+        find: impl FnOnce(&TokenHash) -> Option<T>,
+    ) -> Result<(Self, Option<T>), Rejection> {
         let mut lines = headers.get_all(header::AUTHORIZATION).iter();
         let line = lines.next().ok_or(Rejection::NoToken)?;
         if lines.next().is_some() {
             return Err(Rejection::SeveralTokens);
         }
         let token = parse_bearer(line.as_bytes())?;
-        let token_hash = TokenHash(hash_keys.tokens.hash(&[token]));
+        let token_hash = TokenHash(hash_keys.tokens.hash_for_tables(&[token]));
+        let found = find(&token_hash);
+        if found.is_none() {
+            check_form(token)?;
+        }
+        debug_assert!(check_form(token).is_ok(), "a token with a value was checked before");
         let mut line = line.clone();
         line.set_sensitive(true);
         let log_tag = hash_keys.log.token(token_hash);
-        Ok(Self { token: Token(line), token_hash, log_tag })
+        Ok((Self { token: Token(line), token_hash, log_tag }, found))
     }
 }
 
-/// Returns the token of a Bearer credential.
-///
-/// Tokens are long and nearly all are well formed. The compiler can vectorise the one pass over a well-formed token;
-/// the reason for a rejection is found in a slower second pass.
+/// Returns the token of a Bearer credential. Its form is not checked.
 fn parse_bearer(line: &[u8]) -> Result<&[u8], Rejection> {
     let (scheme, rest) =
         line.split_at(line.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(line.len()));
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
     let token = rest.get(spaces..).unwrap_or_default();
-    let padding = token.iter().rev().take_while(|byte| **byte == b'=').count();
-    let body = token.get(..token.len() - padding).unwrap_or_default();
-    let has_invalid_byte = body.iter().fold(false, |invalid, byte| invalid | !is_b64token(*byte));
-    if scheme.eq_ignore_ascii_case(b"bearer") && spaces > 0 && !body.is_empty() && !has_invalid_byte {
+    if scheme.eq_ignore_ascii_case(b"bearer") && spaces > 0 && !token.is_empty() {
         return Ok(token);
     }
     Err(if line.contains(&b',') {
@@ -62,6 +71,18 @@ fn parse_bearer(line: &[u8]) -> Result<&[u8], Rejection> {
     } else {
         Rejection::TokenForm
     })
+}
+
+/// Checks that a token is a `b64token`. Tokens are long: the compiler can vectorise the loop because it has no early end.
+fn check_form(token: &[u8]) -> Result<(), Rejection> {
+    let padding = token.iter().rev().take_while(|byte| **byte == b'=').count();
+    let body = token.get(..token.len() - padding).unwrap_or_default();
+    let has_invalid_byte = body.iter().fold(false, |invalid, byte| invalid | !is_b64token(*byte));
+    match has_invalid_byte || body.is_empty() {
+        true if token.contains(&b',') => Err(Rejection::SeveralTokens),
+        true => Err(Rejection::TokenForm),
+        false => Ok(()),
+    }
 }
 
 /// Returns whether a byte is one of `b64token` (RFC 6750, section 2.1). `-`, `.`, `/` and the digits are in sequence in ASCII.

@@ -3,17 +3,23 @@
 //! POLYVAL (RFC 8452, section 3) of the bytes, in blocks of 16 that are padded with zeros, and of a last block with the
 //! lengths, under a random key of the process. POLYVAL is a universal hash: without the key, an attacker who chooses two
 //! different inputs of n blocks makes their hashes equal with a probability of n in 2^128. This is sufficient because no
-//! hash is ever shown: it does not leave the process, it is only compared with other hashes, and where its bits select a
-//! slot of a table they pass through `SipHash` under another key first. Hashes that leave the process are HMAC-SHA-256.
+//! hash is ever shown: it does not leave the process, it is only compared with other hashes, and before its bits select a
+//! slot of a table they pass through `SipHash` under another key: once for the tables of tokens, which a request uses about
+//! ten times ([`KeyedHash::hash_for_tables`]). Hashes that leave the process are HMAC-SHA-256.
 //!
 //! POLYVAL takes a third of the time of HMAC-SHA-256 for a token of 1.7 KB: `docs/performance.md`.
+
+use std::hash::{BuildHasher, RandomState};
 
 use polyval::universal_hash::UniversalHash;
 use polyval::{Block, Key, Polyval};
 
-/// POLYVAL with its key.
+/// POLYVAL and `SipHash` with their keys.
 #[derive(Clone)]
-pub(super) struct KeyedHash(Polyval);
+pub(super) struct KeyedHash {
+    polyval: Polyval,
+    siphash: RandomState,
+}
 
 impl KeyedHash {
     /// Creates a hash under `key`, which must be random and secret.
@@ -23,13 +29,13 @@ impl KeyedHash {
         let [first, rest @ ..] = key;
         let mut whole = [first | 1; 16];
         whole.iter_mut().skip(1).zip(rest).for_each(|(to, from)| *to = from);
-        Self(Polyval::new(&Key::from(whole)))
+        Self { polyval: Polyval::new(&Key::from(whole)), siphash: RandomState::new() }
     }
 
     /// Hashes up to four values in sequence. Another order, or the same bytes divided otherwise, gives another hash.
     pub(super) fn hash<const N: usize>(&self, values: &[&[u8]; N]) -> [u8; 16] {
         const { assert!(N <= 4, "four lengths of 32 bits fill the last block") };
-        let mut hash = self.0.clone();
+        let mut hash = self.polyval.clone();
         let mut lengths = [0_u8; 16];
         for (value, length) in values.iter().zip(lengths.chunks_exact_mut(4)) {
             hash.update_padded(value);
@@ -40,6 +46,13 @@ impl KeyedHash {
         }
         hash.update(&[Block::from(lengths)]);
         hash.finalize().into()
+    }
+
+    /// Hashes values as [`KeyedHash::hash`] does, and both halves of the result by `SipHash`: all bits may select slots.
+    pub(super) fn hash_for_tables<const N: usize>(&self, values: &[&[u8]; N]) -> [u8; 16] {
+        let hash = u128::from_ne_bytes(self.hash(values));
+        let half = |number: u8| u128::from(self.siphash.hash_one((hash, number)));
+        (half(0) | half(1) << 64).to_ne_bytes()
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, SetOnce};
 
-use super::key::CoalesceKey;
+use super::key::{CoalesceKey, KeyHasher};
 
 /// Limits of coalescing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Coalescer<T> {
     in_flight: Arc<Mutex<Table<T>>>,
 }
 
-type Table<T> = HashMap<CoalesceKey, Arc<SharedResult<T>>>;
+type Table<T> = HashMap<CoalesceKey, Arc<SharedResult<T>>, KeyHasher>;
 
 /// Result of a fetch, `None` if the leader ended without one, and the callers that wait for it.
 #[derive(Debug)]

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::key::KeyHasher;
 use crate::resource::Resource;
 
 /// Set of known resources, bounded.
 #[derive(Debug, Default)]
-pub(super) struct Interner(Mutex<HashSet<Arc<Resource>>>);
+pub(super) struct Interner(Mutex<HashSet<Arc<Resource>, KeyHasher>>);
 
 impl Interner {
     /// Returns the known resource that equals `resource`, or adds `resource` and returns it.

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::key::KeyHasher;
 use super::purge::PurgeSelector;
 use crate::auth::{Claims, Principal, TokenHash};
 use crate::resource::Resource;
@@ -26,7 +27,7 @@ pub struct Leases(Arc<Mutex<LeaseTable>>);
 #[derive(Debug, Default)]
 struct LeaseTable {
     issued: u64,
-    states: HashMap<TokenHash, Vec<Arc<LeaseState>>>,
+    states: HashMap<TokenHash, Vec<Arc<LeaseState>>, KeyHasher>,
     /// Purges in progress.
     purges: Vec<Arc<PurgeSelector>>,
 }

@@ -15,7 +15,7 @@ mod revoke;
 mod supersede;
 mod withdraw;
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ use moka::sync::Cache;
 use super::entry::Entry;
 use super::grants::{Grants, Proof};
 use super::interner::Interner;
-use super::key::EntryKey;
+use super::key::{EntryKey, KeyHasher};
 use super::lease::{Lease, Leases};
 use super::outcome::Eviction;
 use super::thread_cache;
@@ -61,13 +61,12 @@ pub use super::purge::PurgeSelector;
 /// Entries and proofs of this process.
 #[derive(Debug)]
 pub struct Store {
-    entries: Cache<EntryKey, StoredVariants>,
-    grants: Cache<TokenHash, Arc<Grants>>,
+    entries: Cache<EntryKey, StoredVariants, KeyHasher>,
+    grants: Cache<TokenHash, Arc<Grants>, KeyHasher>,
     /// Locks for changes of entries. Many keys share a lock.
     entry_locks: [Mutex<()>; LOCK_STRIPES],
     /// Locks for changes of proofs. Many tokens share a lock.
     grant_locks: [Mutex<()>; LOCK_STRIPES],
-    grant_lock_hasher: RandomState,
     /// Time after which an entry or proof is removed.
     retention: Duration,
     resources: Interner,
@@ -151,7 +150,7 @@ impl Store {
                 };
                 on_eviction(cause);
             })
-            .build();
+            .build_with_hasher(KeyHasher::default());
         let grants = Cache::builder()
             .eviction_policy(EvictionPolicy::lru())
             .max_capacity(for_grants)
@@ -169,13 +168,12 @@ impl Store {
                     evictions.advance(grants.claims.principal);
                 }
             })
-            .build();
+            .build_with_hasher(KeyHasher::default());
         Self {
             entries,
             grants,
             entry_locks: Default::default(),
             grant_locks: Default::default(),
-            grant_lock_hasher: RandomState::new(),
             retention,
             resources: Interner::default(),
             max_entry: for_entries,
@@ -278,7 +276,7 @@ impl Store {
     }
 
     fn lock_grants(&self, token_hash: &TokenHash) -> MutexGuard<'_, ()> {
-        let [first, ..] = self.grant_lock_hasher.hash_one(token_hash).to_ne_bytes();
+        let [first, ..] = KeyHasher::default().hash_one(token_hash).to_be_bytes();
         lock_stripe(&self.grant_locks[usize::from(first) % LOCK_STRIPES])
     }
 

@@ -19,7 +19,6 @@ use crate::cache::thread_cache::{CachedLookup, Generation};
 use crate::cache::vary::SelectingRequest;
 use crate::http::cache_control::CacheControl;
 use crate::http::cache_status::Forward;
-use crate::http::rejection::Rejection;
 use crate::proxy::runtime_config::RuntimeConfig;
 use crate::resource::Resource;
 use crate::support::clock::Now;
@@ -70,11 +69,6 @@ pub(super) fn reason_without_entry(proof: ProofLookup) -> ForwardReason {
 }
 
 impl Proxy {
-    /// Reads the identity of a caller.
-    pub(super) fn identity(&self, headers: &HeaderMap) -> Result<Identity, Rejection> {
-        Identity::from_headers(headers, &self.0.hash_keys)
-    }
-
     /// Returns the claims of a token. They are read once a token: after Graph's first 200 the grants hold them.
     pub(super) fn claims(
         &self,

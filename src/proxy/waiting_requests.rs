@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::HeaderMap;
 
 use crate::auth::TokenHash;
+use crate::cache::key::KeyHasher;
 use crate::support::client_subnet::client_subnet;
 
 /// Configuration of the limits.
@@ -43,7 +44,7 @@ struct Accounts {
 #[derive(Debug, Default)]
 struct Subnet {
     used: Usage,
-    tokens: HashMap<TokenHash, Usage>,
+    tokens: HashMap<TokenHash, Usage, KeyHasher>,
 }
 
 /// Requests and their bytes.

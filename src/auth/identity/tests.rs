@@ -83,6 +83,19 @@ fn a_token_hash_depends_on_every_byte_and_on_the_process() {
 }
 
 #[test]
+fn the_value_of_a_known_token_is_found_by_its_hash_and_its_scheme_is_checked() {
+    let hash_keys = hash_keys();
+    let read = |line, known: Option<u8>| {
+        Identity::from_headers_with(&headers(&[line]), &hash_keys, |_| known).map(|(_, found)| found)
+    };
+    assert_eq!(read("Bearer a.b", Some(1)).ok(), Some(Some(1)));
+    assert_eq!(read("Bearer a b", None).err(), Some(Rejection::TokenForm));
+    assert_eq!(read("Basic a.b", Some(1)).err(), Some(Rejection::Scheme));
+    let found = Identity::from_headers_with(&headers(&["Bearer a.b"]), &hash_keys, |token| Some(*token));
+    assert!(found.is_ok_and(|(identity, found)| found == Some(identity.token_hash)));
+}
+
+#[test]
 fn t20_the_log_tag_is_not_a_prefix_of_the_token_hash() {
     let identity = Identity::from_headers(&headers(&["Bearer abc"]), &hash_keys()).unwrap();
     assert_ne!(identity.log_tag.0[..], identity.token_hash.0[..4]);
