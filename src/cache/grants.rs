@@ -137,7 +137,7 @@ impl Grants {
     }
 
     /// Returns the approximate size in memory, bytes. It includes the resources, because their entries may be evicted
-    /// earlier. It grows in steps of an eighth, so that the store need not count each proof.
+    /// earlier. It grows in steps of an eighth, at least of two proofs, so that the store need not count each proof.
     pub fn weight(&self) -> usize {
         size_of::<Self>() + self.proofs().counted
     }
@@ -235,7 +235,8 @@ impl Proofs {
         }
         self.weight += item.weight();
         if self.weight > self.counted {
-            self.counted = self.weight + self.weight / 8;
+            // At least one further proof: most tokens have few, and an insertion costs more than a proof.
+            self.counted = self.weight + (self.weight / 8).max(item.weight());
         }
         self.digests.push_back(digest(&item.resource));
         self.list.push_back(item);

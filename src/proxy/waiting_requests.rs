@@ -89,18 +89,22 @@ impl WaitingRequests {
         let used = Usage { requests: 1, bytes: WAITING_REQUEST_BYTES + header_bytes(headers) };
         let subnet = client_subnet(peer);
         let mut accounts = self.lock();
-        let free = accounts.limit.minus(accounts.total);
-        let known = accounts.subnets.get(&subnet);
-        let in_subnet = known.map_or_else(Usage::default, |known| known.used);
-        let in_token = known.and_then(|known| known.tokens.get(&token)).copied().unwrap_or_default();
+        let Accounts { limit, total, subnets } = &mut *accounts;
+        let free = limit.minus(*total);
+        let known = subnets.entry(subnet);
+        let (in_subnet, in_token) = match &known {
+            Entry::Occupied(known) => (known.get().used, known.get().tokens.get(&token).copied()),
+            Entry::Vacant(_) => (Usage::default(), None),
+        };
+        let in_token = in_token.unwrap_or_default();
         let subnet_free = free.doubled().minus(in_subnet);
         let fits =
             used.fits(free) && used.fits(subnet_free) && used.fits(subnet_free.doubled().minus(in_token));
         if !fits {
             return Err(TooManyWaiting);
         }
-        accounts.total = accounts.total.plus(used);
-        let known = accounts.subnets.entry(subnet).or_default();
+        *total = total.plus(used);
+        let known = known.or_default();
         known.used = known.used.plus(used);
         let in_token = known.tokens.entry(token).or_default();
         *in_token = in_token.plus(used);

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr3_iter};
 use percent_encoding::percent_decode_str;
 
 use super::ApiVersion;
@@ -28,7 +29,7 @@ enum Expansion {
 /// Parses a raw query. Empty parameters (`?`, a trailing `&`) are ignored.
 pub(super) fn parse(query: &str, version: ApiVersion) -> Result<(Expand, PropertySet), QueryError> {
     // Graph does not read a plus sign as a blank (microsoftgraph/msgraph-sdk-dotnet#1081), and no name has one.
-    if query.contains('+') {
+    if memchr(b'+', query.as_bytes()).is_some() {
         return Err(QueryError::Plus);
     }
     let (mut expand, mut select) = (None, None);
@@ -54,7 +55,10 @@ pub(super) fn parse(query: &str, version: ApiVersion) -> Result<(Expand, Propert
 
 /// Decodes a name or a value. Most of them have nothing to decode.
 fn decode(part: &str) -> Cow<'_, str> {
-    if part.contains('%') { percent_decode_str(part).decode_utf8_lossy() } else { Cow::Borrowed(part) }
+    match memchr(b'%', part.as_bytes()) {
+        Some(_) => percent_decode_str(part).decode_utf8_lossy(),
+        None => Cow::Borrowed(part),
+    }
 }
 
 /// A supported query option.
@@ -141,13 +145,15 @@ fn parse_nested(options: &str, version: ApiVersion) -> Result<PropertySet, Query
 /// Splits a list at commas outside parentheses. An unbalanced parenthesis stays in its item and causes a rejection,
 /// because no step, option or name contains a parenthesis.
 fn split_outside_parentheses(list: &str) -> impl Iterator<Item = &str> {
-    let mut inside = false;
-    list.split(move |symbol| {
-        match symbol {
-            '(' => inside = true,
-            ')' => inside = false,
-            _ => {}
+    let mut is_inside = false;
+    let commas = memchr3_iter(b',', b'(', b')', list.as_bytes()).filter(move |&at| {
+        match list.as_bytes()[at] {
+            b'(' => is_inside = true,
+            b')' => is_inside = false,
+            _ => return !is_inside,
         }
-        symbol == ',' && !inside
-    })
+        false
+    });
+    let mut start = 0;
+    commas.chain([list.len()]).map(move |end| &list[std::mem::replace(&mut start, end + 1)..end])
 }

@@ -29,16 +29,14 @@ mod outcome;
 mod parts;
 mod rejection;
 mod scope;
+mod scope_states;
 mod state;
 mod token;
 mod turns;
 mod users;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 
 use self::application::ApplicationBreakers;
 use self::host::HostBreaker;
@@ -49,6 +47,7 @@ pub use self::outcome::{CallFailure, CallOutcome};
 pub use self::rejection::{BreakerKind, BreakerRejection, RejectionCause};
 use self::scope::BreakerScope;
 pub use self::scope::{BreakerCaller, CallerScope};
+use self::scope_states::ScopeStates;
 use self::token::TokenThrottle;
 use crate::auth::{ClaimHash, LogTagKey, TokenHash};
 use crate::support::clock::{Clock, Now};
@@ -58,9 +57,9 @@ use crate::support::clock::{Clock, Now};
 pub struct Breakers {
     host: Mutex<HostBreaker>,
     /// Applications with failures or throttles.
-    applications: Cache<ClaimHash, Arc<Mutex<ApplicationBreakers>>>,
+    applications: ScopeStates<ClaimHash, ApplicationBreakers>,
     /// Unproven tokens that Graph throttles. In a cache of their own, so that a flood of tokens evicts no application.
-    tokens: Cache<TokenHash, Arc<Mutex<TokenThrottle>>>,
+    tokens: ScopeStates<TokenHash, TokenThrottle>,
     clock: Clock,
     log_tags: LogTagKey,
 }
@@ -70,8 +69,8 @@ impl Breakers {
     pub fn new(clock: Clock) -> Self {
         Self {
             host: Mutex::default(),
-            applications: bounded_cache(MAX_APPLICATIONS),
-            tokens: bounded_cache(MAX_TOKENS),
+            applications: ScopeStates::new(MAX_APPLICATIONS),
+            tokens: ScopeStates::new(MAX_TOKENS),
             clock,
             log_tags: LogTagKey::default(),
         }
@@ -86,13 +85,13 @@ impl Breakers {
     /// Closes all breakers and ends all throttles. Requests in flight count for the new state.
     pub fn reset(&self) {
         *lock(&self.host) = HostBreaker::default();
-        self.applications.invalidate_all();
-        self.tokens.invalidate_all();
+        self.applications.clear();
+        self.tokens.clear();
     }
 
     /// Closes the throttle gate of an application for `wait`, because Graph throttles it on another replica.
     pub fn throttle(&self, application: ClaimHash, wait: Duration) {
-        let own = self.applications.get_with(application, Arc::default);
+        let own = self.applications.get_or_default(application);
         lock(&own).throttle(self.clock.now(), wait);
     }
 
@@ -163,15 +162,6 @@ impl Breakers {
     }
 }
 
-fn bounded_cache<K, V>(max_entries: u64) -> Cache<K, V>
-where
-    K: std::hash::Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    let builder = Cache::builder().max_capacity(max_entries).time_to_idle(MAX_IDLE_TIME);
-    builder.eviction_policy(EvictionPolicy::lru()).build()
-}
-
 fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -179,8 +169,6 @@ fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Applications, and unproven tokens, with state. The least recently used one is evicted.
 const MAX_APPLICATIONS: u64 = 10_000;
 const MAX_TOKENS: u64 = 10_000;
-/// Time after which unused state is dropped: longer than any `Retry-After` that is accepted.
-const MAX_IDLE_TIME: Duration = Duration::from_mins(15);
 
 #[cfg(test)]
 mod properties;

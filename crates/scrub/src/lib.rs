@@ -105,7 +105,7 @@ impl Scrubber {
         serde_json::from_str::<IgnoredAny>(text).map_err(|_| ScrubFailure::BadJson)?;
         let Walked { bytes, removed, unknown } =
             Walker::new(&self.rules, text, self.max_output).document()?;
-        Ok(Scrubbed { body: ScrubbedBody(bytes.into()), removed, unknown })
+        Ok(Scrubbed { body: ScrubbedBody(bytes), removed, unknown })
     }
 
     /// Returns bytes that differ whenever the rules or their configuration differ. They are part of entity tags, so

@@ -1,5 +1,7 @@
 //! The output of a walk: spans of the source and replacements.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::json::SourceSpan;
@@ -8,6 +10,7 @@ use crate::ScrubFailure;
 /// The output so far. Adjacent spans of the source are copied together. Without `Debug`, which would print the text.
 pub(super) struct Output<'a> {
     source: &'a str,
+    /// Without memory until something is copied: the output of most bodies is one span.
     bytes: Vec<u8>,
     /// The kept span that is not yet copied.
     pending: SourceSpan,
@@ -19,12 +22,7 @@ pub(super) struct Output<'a> {
 impl<'a> Output<'a> {
     /// Creates an empty output. `max`: maximum length, bytes.
     pub(super) fn new(source: &'a str, max: usize) -> Self {
-        Self {
-            source,
-            bytes: Vec::with_capacity(source.len().min(max)),
-            pending: SourceSpan { start: 0, end: 0 },
-            remaining: max,
-        }
+        Self { source, bytes: Vec::new(), pending: SourceSpan { start: 0, end: 0 }, remaining: max }
     }
 
     /// Writes a span of the source unchanged.
@@ -58,10 +56,13 @@ impl<'a> Output<'a> {
         self.push("\"")
     }
 
-    /// Returns the whole output.
-    pub(super) fn into_bytes(mut self) -> Vec<u8> {
+    /// Returns the whole output, in memory of exactly its length.
+    pub(super) fn into_bytes(mut self) -> Arc<[u8]> {
+        if self.bytes.is_empty() {
+            return self.source.as_bytes()[self.pending.start..self.pending.end].into();
+        }
         self.flush();
-        self.bytes
+        self.bytes.into()
     }
 
     fn reserve(&mut self, length: usize) -> Result<(), ScrubFailure> {
@@ -70,6 +71,9 @@ impl<'a> Output<'a> {
     }
 
     fn flush(&mut self) {
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve_exact(self.source.len().min(self.remaining));
+        }
         self.bytes.extend_from_slice(&self.source.as_bytes()[self.pending.start..self.pending.end]);
         self.pending.start = self.pending.end;
     }
@@ -91,7 +95,7 @@ mod tests {
     }
 
     fn text(output: Output<'_>) -> String {
-        String::from_utf8(output.into_bytes()).unwrap()
+        String::from_utf8(output.into_bytes().to_vec()).unwrap()
     }
 
     #[test]

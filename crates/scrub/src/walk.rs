@@ -3,6 +3,8 @@
 //! The walker branches on the kind of the current object ([`ObjectKind`]) and on the class of a name ([`FieldClass`]).
 //! The recursion has one step for each level of the document, and the reader rejects more than 64 levels.
 
+use std::sync::Arc;
+
 use super::check::MemberAction;
 use super::config::{UnknownPolicy, UsernamePolicy};
 use super::json::{JsonReader, SourceSpan, StringLiteral};
@@ -30,7 +32,7 @@ pub(super) struct Walker<'a> {
 
 /// The result of a walk.
 pub(super) struct Walked {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Arc<[u8]>,
     pub(super) removed: RemovedCounts,
     pub(super) unknown: UnknownMembers,
 }

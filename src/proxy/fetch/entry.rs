@@ -49,9 +49,12 @@ impl Fetcher {
             Err(error) => return Fetched::Failed(error.into()),
         };
         let storability = self.storability(request, &response.headers, received_at);
-        let scrubbed = match body.scrub_small(&self.scrubber, storability.prefers_gzip) {
-            ControlFlow::Break(scrubbed) => self.record_scrub(scrubbed),
-            ControlFlow::Continue(large) => self.scrub(large, storability.prefers_gzip).await,
+        let (scrubbed, scrubbed_at) = match body.scrub_small(&self.scrubber, storability.prefers_gzip) {
+            ControlFlow::Break(scrubbed) => (self.record_scrub(scrubbed), received_at),
+            // A large body may have waited for a thread.
+            ControlFlow::Continue(large) => {
+                (self.scrub(large, storability.prefers_gzip).await, self.clock.now())
+            }
         };
         let (scrubbed, gzip) = match scrubbed {
             Ok(scrubbed) => scrubbed,
@@ -65,7 +68,7 @@ impl Fetcher {
         let allowed = storability.allowed;
         let body = (scrubbed.body, gzip);
         let entry = self.build_entry(body, &response.headers, storability, validation, requested_at);
-        let stored = self.store_entry(request, &entry, allowed, None, lease);
+        let stored = self.store_entry(request, &entry, allowed, None, (lease, scrubbed_at));
         Fetched::Full(entry, stored)
     }
 
@@ -88,7 +91,7 @@ impl Fetcher {
         let compress = || if storability.prefers_gzip { GzippedBody::compress(&old.body) } else { None };
         let body = (old.body.clone(), old.gzip().cloned().or_else(compress));
         let entry = self.build_entry(body, &headers, storability, validation, requested_at);
-        let stored = self.store_entry(request, &entry, allowed, Some(old), lease);
+        let stored = self.store_entry(request, &entry, allowed, Some(old), (lease, received_at));
         Fetched::Revalidated(entry, stored)
     }
 
@@ -123,7 +126,7 @@ impl Fetcher {
         Arc::new(entry.with_optional_parts(validation, secondary_key).with_gzip(gzip))
     }
 
-    /// Stores an entry and its proof while `lease` is valid, if Graph's response and the request allow it. A response that
+    /// Stores an entry and its proof while `lease` is valid, if Graph's response and the request allow it at `now`. A response that
     /// may not be stored, or does not fit, supersedes the stored one nevertheless.
     fn store_entry(
         &self,
@@ -131,11 +134,10 @@ impl Fetcher {
         entry: &Arc<Entry>,
         allowed: Result<(), NotStored>,
         old: Option<&Arc<Entry>>,
-        lease: &Lease,
+        (lease, now): (&Lease, Now),
     ) -> Result<(), NotStored> {
         let stored = allowed
-            // The clock again: a large body may have waited for a thread.
-            .and_then(|()| is_storable(request, self.clock.now()))
+            .and_then(|()| is_storable(request, now))
             .and_then(|()| self.admit(request, entry, old, lease));
         if (allowed.is_err() || stored == Err(NotStored::TooLarge))
             && let Ok(claims) = &request.claims

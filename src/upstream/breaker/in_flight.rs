@@ -1,6 +1,5 @@
 //! Request in flight: its outcome changes the breakers that it passed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::scope::BreakerScope;
@@ -45,7 +44,7 @@ impl InFlight<'_> {
             BreakerCaller::Unproven { token, .. } => {
                 let tokens = &self.breakers.tokens;
                 let own = match outcome {
-                    CallOutcome::Throttled(_) => Some(tokens.get_with(token, Arc::default)),
+                    CallOutcome::Throttled(_) => Some(tokens.get_or_default(token)),
                     CallOutcome::Answered | CallOutcome::Failed(_) => tokens.get(&token),
                 };
                 if let Some(own) = own {
@@ -75,7 +74,7 @@ impl InFlight<'_> {
                 applications.get(&application)
             }
             CallOutcome::Throttled(_) | CallOutcome::Failed(_) => {
-                Some(applications.get_with(application, Arc::default))
+                Some(applications.get_or_default(application))
             }
         };
         let Some(own) = own else { return };

@@ -51,7 +51,7 @@ impl Breakers {
         if let Err(left) = lock(&self.host).peek(now) {
             open.add(max, BreakerKind::Host, None, RejectionCause::Breaker(BreakerKind::Host), left);
         }
-        for (application, own) in &self.applications {
+        for (application, own) in self.applications.iter() {
             for (cause, token, left) in lock(&own).open(now) {
                 let kind = match cause {
                     RejectionCause::Throttled => BreakerKind::Application,
@@ -61,7 +61,7 @@ impl Breakers {
                 open.add(max, kind, Some(tag), cause, left);
             }
         }
-        for (token, own) in &self.tokens {
+        for (token, own) in self.tokens.iter() {
             if let Some(left) = lock(&own).time_left(now) {
                 open.add(max, BreakerKind::Token, Some(tags.token(*token)), RejectionCause::Throttled, left);
             }
