@@ -44,8 +44,11 @@ impl SecondaryKeyHasher {
         request: SelectingRequest<'_>,
     ) -> Result<Option<SecondaryKey>, NotStored> {
         let fields = selecting_fields(response)?;
+        if fields.is_empty() {
+            return Ok(None);
+        }
         let values_hash = self.values_hash(&fields, request);
-        Ok((!fields.is_empty()).then_some(SecondaryKey { fields, values_hash }))
+        Ok(Some(SecondaryKey { fields, values_hash }))
     }
 
     /// Returns whether `request` selects a response with this secondary key.

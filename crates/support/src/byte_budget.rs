@@ -88,7 +88,7 @@ impl ByteBudget {
 impl BytePermit {
     /// Increases the charge to `bytes`. Never decreases it.
     pub fn grow_to(&mut self, bytes: usize) -> Result<(), BudgetExhausted> {
-        if let Some(more) = bytes.checked_sub(self.bytes) {
+        if let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) {
             self.budget.ledger().charge(self.owner, more, self.budget.limit())?;
             self.bytes = bytes;
         }

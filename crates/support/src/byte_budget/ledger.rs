@@ -95,7 +95,8 @@ impl Ledger {
         total_bytes: usize,
         limit: usize,
     ) -> Result<(), BudgetExhausted> {
-        let held = self.owners.get(&owner).copied().unwrap_or_default();
+        let charges = self.owners.entry(owner);
+        let held = if let Entry::Occupied(charges) = &charges { *charges.get() } else { 0 };
         let (Some(held), Some(used)) = (held.checked_add(owner_bytes), self.used.checked_add(total_bytes))
         else {
             return Err(BudgetExhausted);
@@ -105,7 +106,7 @@ impl Ledger {
         }
         self.used = used;
         if held > 0 {
-            self.owners.insert(owner, held);
+            charges.insert_entry(held);
         }
         Ok(())
     }
