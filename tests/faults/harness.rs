@@ -48,9 +48,15 @@ impl Harness {
 
     /// Sends a request of the same subject as before.
     pub(crate) async fn get_again(&mut self) -> Response {
+        self.get_during(async |_, _| ()).await
+    }
+
+    /// Sends a request of the same subject as before, and plays `events` at the same time.
+    pub(crate) async fn get_during(&mut self, events: impl AsyncFnOnce(&OriginServer, &Proxy)) -> Response {
         let token = token::mint_for(&format!("subject-{}", self.subjects), TOKEN_LIFETIME);
         let authorization = format!("Bearer {token}");
-        self.client.get(&path(FLOW), &[("authorization", &authorization)]).await
+        let (path, headers) = (path(FLOW), [("authorization", &*authorization)]);
+        tokio::join!(self.client.get(&path, &headers), events(&self.origin, &self.proxy)).0
     }
 
     /// Plays the replies to one request and expects an upstream error.

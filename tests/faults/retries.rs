@@ -1,6 +1,6 @@
 //! Retries: which requests are repeated, and which are not.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use connector_cache::upstream::Retry;
 use connector_cache::upstream::UpstreamFailure;
@@ -172,19 +172,56 @@ async fn a_head_with_more_fields_than_the_limit_is_requested_again_once_in_a_pro
 
 #[tokio::test]
 async fn the_second_request_after_a_large_head_ends_at_the_deadline_of_the_first() {
-    let timeout = Duration::from_millis(600);
+    let timeout = Duration::from_secs(6);
     let mut harness = Harness::with(|config| config.upstream.timeout = timeout).await;
     let (first, second) = (Gate::new(), Gate::new());
-    let half = Duration::from_millis(400);
     harness.origin.any([many_fields(1_000).held_until(&first), ok().held_until(&second)]);
-    let started = Instant::now();
-    let opening = async {
-        tokio::time::sleep(half).await;
+    let clock = PausedClock::new();
+    let response = harness.get_during(async |origin, proxy| {
+        origin.wait_for_requests(1).await;
+        clock.advance(timeout - Duration::from_secs(1)).await;
         first.open();
-    };
-    let (response, ()) = futures_util::future::join(harness.get(), opening).await;
-    assert_eq!((response.status, large_heads(&harness)), (504, 1));
-    assert!((timeout..timeout + half).contains(&started.elapsed()), "{:?}", started.elapsed());
-    second.open();
+        origin.wait_for_requests(2).await;
+        clock.advance(Duration::from_secs(1)).await;
+        // Without an end at this deadline the second request would receive its response.
+        yield_until(|| proxy.metrics.in_flight() == 0).await;
+        second.open();
+    });
+    assert_eq!(response.await.status, 504);
+    assert_eq!(large_heads(&harness), 1);
+    drop(clock);
     harness.stop().await;
+}
+
+/// A paused clock. While a blocking task runs, tokio does not advance it by itself.
+struct PausedClock(std::sync::mpsc::Sender<()>);
+
+impl PausedClock {
+    fn new() -> Self {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        drop(tokio::task::spawn_blocking(move || receiver.recv()));
+        tokio::time::pause();
+        Self(sender)
+    }
+
+    async fn advance(&self, by: Duration) {
+        tokio::time::advance(by).await;
+    }
+}
+
+impl Drop for PausedClock {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+        tokio::time::resume();
+    }
+}
+
+/// Lets other tasks run until `holds`, for at most a thousand turns.
+async fn yield_until(holds: impl Fn() -> bool) {
+    for _ in 0..1_000 {
+        if holds() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
 }

@@ -39,9 +39,10 @@ counts=tools/image/$architecture.profdata.gz
 if [ -n "${COUNTS_FOLDER:-}" ]; then
     RUSTFLAGS+=" -C profile-generate=$COUNTS_FOLDER"
 elif [ "$profile" = dist ] && [ -f "$counts" ]; then
-    made_by=$(cat "tools/image/$architecture.rustc")
-    [ "$made_by" = "$(rustc --version)" ] ||
-        echo "$0: $counts is of $made_by, so this compiler makes a slower binary; \`make profile\` repairs it" >&2
+    # The name of each function contains a hash of its crate, of the dependencies of the crate, and of the compiler.
+    [ "$(rustc --version; sha256sum < Cargo.lock)" = "$(cat "tools/image/$architecture.made-by")" ] ||
+        echo "$0: $counts was recorded with another compiler or another Cargo.lock, so this binary is slower;" \
+            "\`make profile\` records it again" >&2
     # cargo compiles again if a flag changes, not if the file does: the name has the hash of the file.
     copy=$PWD/target/counts/$(sha256sum "$counts" | cut -c1-16).profdata
     mkdir -p target/counts
