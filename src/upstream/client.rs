@@ -1,6 +1,7 @@
 //! Graph client: sends one request, with one retry where HTTP allows it, and receives the response.
 
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -257,8 +258,11 @@ impl GraphClient {
         let mut reuse = ReuseGuard::new(head_deadline, limits.pool_is_stale);
         let GraphCall { resource, token, ids, .. } = *call;
         let parts = RequestParts { resource, token, ids, span: span.span_id(), condition };
-        let response = timeout_at(head_deadline, self.receive_head(&mut lease, &mut reuse, parts, started));
-        let response = response.await.unwrap_or(Err(AttemptError::Final(timeout_failure)));
+        // Pinned here: a future that is moved into the timeout is copied several times.
+        let response =
+            timeout_at(head_deadline, pin!(self.receive_head(&mut lease, &mut reuse, parts, started)))
+                .await
+                .unwrap_or(Err(AttemptError::Final(timeout_failure)));
         let response = response.inspect_err(|error| span.record_failure(error.as_str()))?;
         span.record_response(response.status(), response.version(), response.headers());
         reuse.record_response();

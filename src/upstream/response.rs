@@ -1,5 +1,7 @@
 //! Response of Graph: status, header fields, and the body for the scrubber.
 
+use std::pin::pin;
+
 use http::{HeaderMap, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
@@ -38,7 +40,7 @@ pub(super) async fn receive(
         200 | 400..600 => {}
         _ => return Err(UpstreamFailure::Status),
     }
-    let body = timeout_at(deadline, collect(body, &head.headers, limits)).await;
+    let body = timeout_at(deadline, pin!(collect(body, &head.headers, limits))).await;
     // The wait for a thread that decodes is no time of Graph.
     let body = match body.unwrap_or(Err(UpstreamFailure::Timeout.into())) {
         Ok(encoded) => encoded.decode(limits).await,

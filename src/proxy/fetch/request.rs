@@ -89,12 +89,9 @@ impl FetchRequest {
 pub struct CallerFields(Arc<HeaderMap>);
 
 impl CallerFields {
-    /// Keeps the fields that a response may depend on. The token is in the identity. The fields that are the same in every
-    /// request to Graph select no response.
+    /// Keeps all fields but the token, which is in the identity.
     pub fn new(mut headers: HeaderMap) -> Self {
-        for name in [header::AUTHORIZATION, header::HOST, header::USER_AGENT, header::VIA] {
-            headers.remove(name);
-        }
+        headers.remove(header::AUTHORIZATION);
         Self(Arc::new(headers))
     }
 

@@ -1,6 +1,6 @@
 //! Share of one owner in a fair queue, with the shares below it.
 
-use std::collections::btree_map::{Entry, OccupiedEntry};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
@@ -15,6 +15,9 @@ pub(super) struct Share<T> {
     /// Turn in which the share was last served, or was added.
     pub(super) last_turn: u64,
     pub(super) children: BTreeMap<u128, Share<T>>,
+    /// Child that became idle last. It stays until another one becomes idle: most owners that send a request send a further one,
+    /// and a tree that is built for each request costs more than all else here.
+    last_idle: Option<u128>,
     /// Children with waiting items, the next to be served first.
     pub(super) ready: BTreeSet<Rank>,
     /// Items of a leaf in the order of their arrival.
@@ -47,6 +50,7 @@ impl<T> Default for Share<T> {
             waiting: 0,
             last_turn: 0,
             children: BTreeMap::new(),
+            last_idle: None,
             ready: BTreeSet::new(),
             items: BTreeMap::new(),
         }
@@ -81,9 +85,11 @@ impl<T> Share<T> {
                 self.items.insert(id, item);
             }
             [key, rest @ ..] => {
+                let child = self.children.entry(*key).or_default();
                 // A new share is served after the shares that wait already: first come, first served among equal shares.
-                let new = || Self { last_turn: turn, ..Self::default() };
-                let child = self.children.entry(*key).or_insert_with(new);
+                if child.is_idle() {
+                    child.last_turn = turn;
+                }
                 child.push(rest, id, turn, item);
                 self.ready.insert(child.rank(*key));
             }
@@ -108,20 +114,30 @@ impl<T> Share<T> {
     pub(super) fn change(&mut self, path: &[u128], change: &mut dyn FnMut(&mut Self)) {
         change(self);
         if let [key, rest @ ..] = path {
-            let mut child = match self.children.entry(*key) {
-                Entry::Occupied(child) => child,
-                Entry::Vacant(place) => place.insert_entry(Self::default()),
-            };
-            let before = child.get().rank(*key);
-            child.get_mut().change(rest, change);
-            update_rank(&mut self.ready, child, Some(before));
+            let child = self.children.entry(*key).or_default();
+            let before = child.rank(*key);
+            child.change(rest, change);
+            self.update_rank(*key, Some(before));
         }
     }
 
-    /// Updates the rank of a child, and removes an idle child.
+    /// Updates the rank of a child among the `ready` children. If the child is idle, the one that became idle before is removed.
     fn update_rank(&mut self, key: u128, before: Option<Rank>) {
-        if let Entry::Occupied(child) = self.children.entry(key) {
-            update_rank(&mut self.ready, child, before);
+        let Some(child) = self.children.get(&key) else { return };
+        if let Some(before) = before {
+            self.ready.remove(&before);
+        }
+        if child.waiting > 0 {
+            self.ready.insert(child.rank(key));
+        } else {
+            self.ready.remove(&child.rank(key));
+        }
+        if child.is_idle()
+            && let Some(other) = self.last_idle.replace(key).filter(|other| *other != key)
+            && let Entry::Occupied(other) = self.children.entry(other)
+            && other.get().is_idle()
+        {
+            other.remove();
         }
     }
 
@@ -172,26 +188,6 @@ impl<T> Share<T> {
         child.last_turn = within.turn;
         self.update_rank(key, Some(before));
         Some(item)
-    }
-}
-
-/// Updates the rank of a child among the `ready` children of its parent, and removes an idle child.
-fn update_rank<T>(
-    ready: &mut BTreeSet<Rank>,
-    child: OccupiedEntry<'_, u128, Share<T>>,
-    before: Option<Rank>,
-) {
-    let rank = child.get().rank(*child.key());
-    if let Some(before) = before {
-        ready.remove(&before);
-    }
-    if child.get().waiting > 0 {
-        ready.insert(rank);
-    } else {
-        ready.remove(&rank);
-    }
-    if child.get().is_idle() {
-        child.remove();
     }
 }
 
