@@ -15,7 +15,6 @@ use super::body_workers::BodyWorkers;
 use super::config::{Config, Timeouts};
 use super::connector::{Connector, SetupError};
 use super::error::{AttemptError, SendError, classify_attempt};
-use super::interim::limit_interim_responses;
 use super::permits::{UpstreamPermit, UpstreamPermits};
 use super::pool::{Lease, Pool, PoolConnector};
 use super::preconnect::Preconnect;
@@ -297,10 +296,9 @@ impl GraphClient {
         let connection = lease.connect(now).await.map_err(|error| classify_attempt(&error, reuse))?;
         reuse.observe(connection.state());
         let protocol_error = AttemptError::Final(UpstreamFailure::Protocol);
-        let Some(mut request) = build_request(&self.base, connection.protocol(), parts) else {
+        let Some(request) = build_request(&self.base, connection.protocol(), parts) else {
             return Err(protocol_error);
         };
-        limit_interim_responses(&mut request, connection.state());
         match connection.send(request).await {
             // They may have arrived together with the final response, or have ended the connection.
             _ if connection.state().has_too_many_interim_responses() => {

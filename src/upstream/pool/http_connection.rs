@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::Either;
-use http::Response;
+use http::{Extensions, Response};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use crate::upstream::connection::UpstreamConnection;
+use crate::upstream::interim::count_interim_responses;
 use crate::upstream::request::{GraphRequest, Protocol};
 use crate::upstream::reuse::ReuseState;
 
@@ -29,7 +30,8 @@ pub(in crate::upstream) struct HttpConnection {
 
 #[derive(Debug)]
 enum Sender {
-    Http1(http1::SendRequest<Empty<Bytes>>),
+    /// With the extensions of each request.
+    Http1(http1::SendRequest<Empty<Bytes>>, Extensions),
     Http2(http2::SendRequest<Empty<Bytes>>),
 }
 
@@ -63,7 +65,8 @@ impl HttpConnection {
             // The error of the connection is more exact than that of its sender.
             return Err(task.await.ok().and_then(Result::err).unwrap_or(error));
         }
-        Ok(Self { sender: Sender::Http1(sender), state, has_default_fields: max_fields.is_none() })
+        let sender = Sender::Http1(sender, count_interim_responses(&state));
+        Ok(Self { sender, state, has_default_fields: max_fields.is_none() })
     }
 
     /// Starts HTTP/2.
@@ -82,7 +85,7 @@ impl HttpConnection {
     /// Returns the protocol.
     pub(in crate::upstream) fn protocol(&self) -> Protocol {
         match self.sender {
-            Sender::Http1(_) => Protocol::Http1,
+            Sender::Http1(..) => Protocol::Http1,
             Sender::Http2(_) => Protocol::Http2,
         }
     }
@@ -96,10 +99,13 @@ impl HttpConnection {
     /// HTTP/1.1 connection and resets an HTTP/2 stream.
     pub(in crate::upstream) fn send(
         &mut self,
-        request: GraphRequest,
+        mut request: GraphRequest,
     ) -> impl Future<Output = Result<Response<Incoming>, hyper::Error>> + use<> {
         match &mut self.sender {
-            Sender::Http1(sender) => Either::Left(sender.send_request(request)),
+            Sender::Http1(sender, extensions) => {
+                request.extensions_mut().clone_from(extensions);
+                Either::Left(sender.send_request(request))
+            }
             Sender::Http2(sender) => Either::Right(sender.send_request(request)),
         }
     }
@@ -115,7 +121,7 @@ impl HttpConnection {
     /// Returns another sender of an HTTP/2 connection. Requests on an HTTP/1.1 connection follow one another.
     pub(super) fn share(&self) -> Option<Self> {
         match &self.sender {
-            Sender::Http1(_) => None,
+            Sender::Http1(..) => None,
             Sender::Http2(sender) => Some(Self {
                 sender: Sender::Http2(sender.clone()),
                 state: self.state.clone(),
@@ -129,7 +135,7 @@ impl HttpConnection {
     pub(super) fn is_ready(&self) -> bool {
         !self.state.closes_when_idle()
             && match &self.sender {
-                Sender::Http1(sender) => sender.is_ready(),
+                Sender::Http1(sender, _) => sender.is_ready(),
                 Sender::Http2(sender) => sender.is_ready(),
             }
     }
@@ -137,7 +143,7 @@ impl HttpConnection {
     /// Waits for the end of the present response. Returns whether the next request may use the connection.
     pub(super) async fn becomes_ready(&mut self) -> bool {
         let ready = match &mut self.sender {
-            Sender::Http1(sender) => sender.ready().await,
+            Sender::Http1(sender, _) => sender.ready().await,
             Sender::Http2(sender) => sender.ready().await,
         };
         ready.is_ok() && !self.state.closes_when_idle()
