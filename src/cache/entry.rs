@@ -92,7 +92,6 @@ impl Entry {
         requested_at: Now,
     ) -> Self {
         let date = headers::parse_date(from, requested_at.wall()).unwrap_or_else(|| requested_at.wall());
-        let mut headers = headers::stored_headers(from);
         let mut entry = Self {
             etag: entity_tags.compute(body.as_bytes()),
             date: u32::try_from(date.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
@@ -106,7 +105,7 @@ impl Entry {
             eviction_cause: AtomicU8::new(IN_STORE),
             accessed: AtomicBool::new(false),
         };
-        if *headers != *headers::common_headers() {
+        if let Some(mut headers) = headers::uncommon_headers(from) {
             headers::compact_values(headers.iter_mut().map(|(_, value)| value));
             let digest = ContentDigest::compute(entry.etag, &headers);
             entry.optional().headers = Some((headers, digest));

@@ -226,10 +226,11 @@ impl Proofs {
         }
     }
 
-    /// Appends a proof. The list grows by an eighth, because there are as many lists as tokens and most lists are short.
+    /// Appends a proof. The list grows by an eighth, because there are as many lists as tokens and most lists are short. From
+    /// the second proof on it grows by two at least.
     fn push(&mut self, item: ProofRecord) {
         if self.list.len() == self.list.capacity() {
-            let more = (self.list.len() / 8).max(1);
+            let more = (self.list.len() / 8).max(if self.list.is_empty() { 1 } else { 2 });
             self.list.reserve_exact(more);
             self.digests.reserve_exact(more);
         }

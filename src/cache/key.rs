@@ -9,8 +9,8 @@ use rustc_hash::FxBuildHasher;
 use crate::auth::{Principal, TokenHash};
 use crate::resource::Resource;
 
-/// Hasher of tables whose keys are keyed hashes already: token hashes, principals and digests of resources. Nobody outside of
-/// the process can choose or learn their bits, so a hash under another key would protect nothing.
+/// Hasher of tables whose keys are keyed hashes already: token hashes, principals and digests of resources. No party
+/// outside of the process can choose or learn their bits, so a hash under another key would protect nothing.
 pub type KeyHasher = FxBuildHasher;
 
 /// Key of the stored responses for one principal and one resource.

@@ -112,13 +112,14 @@ pub fn selecting_fields(response: &HeaderMap) -> Result<Box<[HeaderName]>, NotSt
     let lines =
         response.get_all(header::VARY).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     for name in lines.map(<[u8]>::trim_ascii).filter(|name| !name.is_empty()) {
+        if CONSTANT_FIELDS.iter().any(|constant| name.eq_ignore_ascii_case(constant.as_bytes())) {
+            continue;
+        }
         let name = HeaderName::from_bytes(name).map_err(|_| NotStored::Vary)?;
         if name == "*" || PER_REQUEST_FIELDS.contains(&name.as_str()) {
             return Err(NotStored::Vary);
         }
-        if !CONSTANT_FIELDS.contains(&name.as_str()) {
-            names.push(name);
-        }
+        names.push(name);
     }
     names.sort_by(|a, b| a.as_str().cmp(b.as_str()));
     names.dedup();

@@ -5,6 +5,7 @@
 //! change the key. An unknown option is rejected: without it the response would not be the one that the caller requested.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use memchr::{memchr, memchr3_iter};
 use percent_encoding::percent_decode_str;
@@ -27,7 +28,37 @@ enum Expansion {
 }
 
 /// Parses a raw query. Empty parameters (`?`, a trailing `&`) are ignored.
-pub(super) fn parse(query: &str, version: ApiVersion) -> Result<(Expand, PropertySet), QueryError> {
+pub(super) fn parse(query: &str, version: ApiVersion) -> Result<ParsedQuery, QueryError> {
+    let known = LAST_QUERY.with_borrow(|last| {
+        let last = last.as_ref().filter(|last| *last.text == *query && last.version == version)?;
+        Some(last.result)
+    });
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let result = parse_options(query, version)?;
+    if query.len() <= MAX_KNOWN_QUERY_BYTES {
+        LAST_QUERY.set(Some(LastQuery { text: query.into(), version, result }));
+    }
+    Ok(result)
+}
+
+/// `$expand` and `$select` of a query.
+type ParsedQuery = (Expand, PropertySet);
+
+/// A valid query and its result.
+struct LastQuery {
+    text: Box<str>,
+    version: ApiVersion,
+    result: ParsedQuery,
+}
+
+thread_local! {
+    /// The last valid query that was parsed. Clients send the same one for all flows.
+    static LAST_QUERY: RefCell<Option<LastQuery>> = const { RefCell::new(None) };
+}
+
+fn parse_options(query: &str, version: ApiVersion) -> Result<ParsedQuery, QueryError> {
     // Graph does not read a plus sign as a blank (microsoftgraph/msgraph-sdk-dotnet#1081), and no name has one.
     if memchr(b'+', query.as_bytes()).is_some() {
         return Err(QueryError::Plus);
@@ -157,3 +188,6 @@ fn split_outside_parentheses(list: &str) -> impl Iterator<Item = &str> {
     let mut start = 0;
     commas.chain([list.len()]).map(move |end| &list[std::mem::replace(&mut start, end + 1)..end])
 }
+
+/// Longer queries are parsed each time. A query with all names has about 300 bytes.
+const MAX_KNOWN_QUERY_BYTES: usize = 512;

@@ -216,6 +216,19 @@ fn a_message_begins_with_that_of_its_reason_and_names_the_option_and_the_accepte
 }
 
 #[test]
+fn a_query_is_parsed_for_its_own_version_whatever_the_thread_has_parsed_before() {
+    let path = |version| format!("/{version}/identity/b2xUserFlows/x/apiConnectorConfiguration");
+    let of = |version, query| parse_fully(&path(version), query).map(|resource| resource.target());
+    let (both, beta) = ("$expand=postFederationSignup", "$expand=preTokenIssuance");
+    for _ in 0..2 {
+        assert_eq!(of("beta", beta), Ok(format!("{}?{beta}", path("beta"))));
+        assert!(of("v1.0", beta).is_err());
+        assert_eq!(of("v1.0", both), Ok(format!("{}?{both}", path("v1.0"))));
+        assert_eq!(of("beta", ""), Ok(path("beta")));
+    }
+}
+
+#[test]
 fn a_step_that_exists_only_in_beta_is_rejected_on_v1() {
     let v1 = PATH.replace("beta", "v1.0");
     assert!(parse(PATH, "$expand=preTokenIssuance").is_ok());

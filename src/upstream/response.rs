@@ -1,12 +1,14 @@
 //! Response of Graph: status, header fields, and the body for the scrubber.
 
+use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::task::Poll;
 
 use http::{HeaderMap, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::body::{BodyLimits, RawBody, collect};
+use super::body::{BodyLimits, EncodedBody, RawBody, collect};
 use crate::upstream::metrics::UpstreamMetrics;
 use crate::upstream::{RequestError, UpstreamFailure};
 
@@ -40,9 +42,9 @@ pub(super) async fn receive(
         200 | 400..600 => {}
         _ => return Err(UpstreamFailure::Status),
     }
-    let body = timeout_at(deadline, pin!(collect(body, &head.headers, limits))).await;
+    let body = collect_until(deadline, body, &head.headers, limits).await;
     // The wait for a thread that decodes is no time of Graph.
-    let body = match body.unwrap_or(Err(UpstreamFailure::Timeout.into())) {
+    let body = match body {
         Ok(encoded) => encoded.decode(limits).await,
         Err(error) => Err(error),
     };
@@ -57,4 +59,20 @@ pub(super) async fn receive(
         collected => collected,
     };
     Ok(UpstreamResponse { status: head.status, headers: head.headers, body })
+}
+
+/// Reads a body until `deadline`. A small body arrives with its head and needs no timer.
+async fn collect_until(
+    deadline: Instant,
+    body: Incoming,
+    headers: &HeaderMap,
+    limits: &BodyLimits<'_>,
+) -> Result<EncodedBody, RequestError> {
+    let mut collected = pin!(collect(body, headers, limits));
+    match poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
+        Poll::Ready(body) => body,
+        Poll::Pending => {
+            timeout_at(deadline, collected).await.unwrap_or(Err(UpstreamFailure::Timeout.into()))
+        }
+    }
 }

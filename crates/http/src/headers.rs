@@ -14,13 +14,28 @@ use crate::date;
 /// charset utf-8. Fields that `Connection` names are for this hop only (RFC 9110, section 7.6.1; RFC 9111, section
 /// 3.1).
 pub fn stored_headers(from: &HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
-    let content_type = from.get(header::CONTENT_TYPE).and_then(with_utf8_charset).unwrap_or(JSON);
-    let others = STORED_HEADERS.iter().filter_map(|name| {
+    let others = stored_beside_content_type(from).map(|(name, value)| (name.clone(), value.clone()));
+    std::iter::once((header::CONTENT_TYPE, stored_content_type(from))).chain(others).collect()
+}
+
+/// Returns [`stored_headers`] unless they are the [`common_headers`].
+pub fn uncommon_headers(from: &HeaderMap) -> Option<Box<[(HeaderName, HeaderValue)]>> {
+    let ((_, content_type), others) = common_headers().split_first()?;
+    let others = others.iter().map(|(name, value)| (name, value));
+    let is_common = stored_content_type(from) == *content_type && stored_beside_content_type(from).eq(others);
+    (!is_common).then(|| stored_headers(from))
+}
+
+fn stored_content_type(from: &HeaderMap) -> HeaderValue {
+    from.get(header::CONTENT_TYPE).and_then(with_utf8_charset).unwrap_or(JSON)
+}
+
+fn stored_beside_content_type(from: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    STORED_HEADERS.iter().filter_map(|name| {
         let value =
             from.get(name).filter(|value| is_valid_value(name, value) && !is_hop_by_hop(from, name))?;
-        Some((name.clone(), value.clone()))
-    });
-    std::iter::once((header::CONTENT_TYPE, content_type)).chain(others).collect()
+        Some((name, value))
+    })
 }
 
 /// Returns the most frequent result of [`stored_headers`].
@@ -52,11 +67,12 @@ pub fn is_json(value: &HeaderValue) -> bool {
 /// charset. Of the other parameters those of OData are kept, with values that OData defines: any other text could be a
 /// credential. Returns `None` if the value is not JSON or has quotes.
 fn with_utf8_charset(value: &HeaderValue) -> Option<HeaderValue> {
+    let [content_types @ .., _] = COMMON_VALUES;
+    if content_types.iter().any(|common| value.as_bytes() == common.as_bytes()) {
+        return Some(value.clone());
+    }
     if !is_json(value) || !is_plain(value) {
         return None;
-    }
-    if COMMON_VALUES.iter().any(|common| value.as_bytes() == common.as_bytes()) {
-        return Some(value.clone());
     }
     let text = value.to_str().ok().filter(|text| !text.contains(['"', ',', '\\']))?;
     let mut parts = text.split(';').map(str::trim);
