@@ -20,7 +20,7 @@ mod token;
 pub use self::bypass::Bypass;
 pub use self::claims::{CallerNames, ClaimPart, Claims, TokenContents};
 pub use self::expiry::{EXP_MARGIN, TokenExpiry};
-pub use self::hash::{ClaimHash, ClaimKind, Principal, TokenHash};
+pub use self::hash::{ClaimHash, ClaimKind, Principal, RawTokenHash, TokenHash};
 pub use self::hash_keys::{HashKeys, NoRandomness};
 pub use self::identity::Identity;
 pub use self::log_tag::{LogTag, LogTagKey};

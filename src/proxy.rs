@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use self::lookup::{Found, RequestRules, reason_without_entry};
 use self::prepared::NextStep;
 pub use self::prepared::PreparedRequest;
-use crate::auth::{Claims, HashKeys, Identity, LogTag, RequestDigest, TokenHash};
+use crate::auth::{Claims, HashKeys, Identity, LogTag, RawTokenHash, RequestDigest, TokenHash};
 use crate::cache::coalesce::Coalescer;
 use crate::cache::entry::RevalidationFailure;
 use crate::cache::freshness::{Decision, ErrorSource};
@@ -87,8 +87,10 @@ impl Handler for Proxy {
         let now = self.0.fetcher.clock.now_at(request.created_at);
         let rules = RequestRules { config, client: config.directives(request.headers()), now };
         // The digest does not cover `Connector-Cache`, which forces a refresh.
-        let digest =
-            if request.has_refresh_field { None } else { RequestDigest::compute(request, &self.0.hash_keys) };
+        let token = RawTokenHash::from_request(request, &self.0.hash_keys);
+        let digest = token
+            .filter(|_| !request.has_refresh_field)
+            .and_then(|token| RequestDigest::compute(request, token, &self.0.hash_keys));
         if let Some((found, assessment)) =
             digest.and_then(|digest| self.lookup_in_thread_cache(digest, &rules))
         {
@@ -97,7 +99,7 @@ impl Handler for Proxy {
             let response = ResponseBuilder { headers, is_conditional, ids, tag: found.log_tag };
             return Lookup::Ready(response.hit(&found.entry, &assessment, None));
         }
-        let context = LookupContext { request, ids, digest, rules: &rules };
+        let context = LookupContext { request, ids, token, digest, rules: &rules };
         self.decide(&context).unwrap_or_else(|rejection| Lookup::Ready(self.reject(rejection, ids)))
     }
 
@@ -183,7 +185,9 @@ impl Proxy {
         };
         let store = &self.0.fetcher.store;
         let (identity, grants) =
-            Identity::from_headers_with(headers, &self.0.hash_keys, |token| store.grants(token))?;
+            Identity::from_headers_with(headers, context.token, &self.0.hash_keys, |token| {
+                store.grants(token)
+            })?;
         let claims = self.claims(&identity, grants.as_deref(), rules.now);
         let next = match &claims {
             Ok(claims) => self.judge(context, &resource, &identity, (grants.as_deref(), claims)),
@@ -211,7 +215,7 @@ impl Proxy {
         identity: &Identity,
         (grants, claims): (Option<&Grants>, &Claims),
     ) -> Lookup<NextStep> {
-        let LookupContext { request, ids, digest, rules } = *context;
+        let LookupContext { request, ids, digest, rules, .. } = *context;
         let (headers, is_conditional) = (request.headers(), request.is_conditional);
         let (token, tag) = (identity.token_hash, identity.log_tag);
         // Read before the proof is looked up: a lookup whose proof is revoked after this must not be cached.
@@ -283,6 +287,8 @@ fn is_backing_off(found: &Found, token: TokenHash, claims: &Claims, rules: &Requ
 struct LookupContext<'a> {
     request: &'a RequestView<'a>,
     ids: &'a Ids,
+    /// Hash of the token, if the request has one Bearer token.
+    token: Option<RawTokenHash>,
     /// Digest of the request, if its lookup may be cached by the thread.
     digest: Option<RequestDigest>,
     rules: &'a RequestRules<'a>,

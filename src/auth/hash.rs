@@ -2,6 +2,10 @@
 
 use std::hash::{Hash, Hasher};
 
+/// Keyed hash of a token's bytes that is not yet a [`TokenHash`]. A hit of the thread cache needs no other.
+#[derive(Clone, Copy)]
+pub struct RawTokenHash(pub(super) [u8; 16]);
+
 /// Keyed hash of a token's bytes: the identity of the token within the process.
 ///
 /// The key never leaves the process, so no other party can compute a token hash or find a collision. The hash does not
@@ -84,7 +88,7 @@ macro_rules! redact_debug {
     )+ };
 }
 pub(super) use redact_debug;
-redact_debug!(TokenHash Principal ClaimHash);
+redact_debug!(RawTokenHash TokenHash Principal ClaimHash);
 
 macro_rules! hash_bytes {
     ($($name:ty)+) => { $(

@@ -2,8 +2,9 @@
 
 use http::{HeaderMap, header};
 
-use super::{HashKeys, LogTag, Token, TokenHash};
+use super::{HashKeys, LogTag, RawTokenHash, Token, TokenHash};
 use crate::http::rejection::Rejection;
+use crate::http::validate::RequestView;
 
 /// The token of one request with its hash and log tag.
 #[derive(Debug)]
@@ -22,13 +23,15 @@ impl Identity {
     /// The scheme is case-insensitive (RFC 9110, section 11.1), and more than one blank may follow (section 11.4). Neither
     /// is part of the token: the hash is that of the token alone. The field itself is forwarded unaltered (section 11.6.2).
     pub fn from_headers(headers: &HeaderMap, hash_keys: &HashKeys) -> Result<Self, Rejection> {
-        Self::from_headers_with(headers, hash_keys, |_| None::<()>).map(|(identity, _)| identity)
+        Self::from_headers_with(headers, None, hash_keys, |_| None::<()>).map(|(identity, _)| identity)
     }
 
-    /// Reads the field as [`Identity::from_headers`] does, and returns also the value that `find` has for the token. `find` has
-    /// values for well-formed tokens only: the form of such a token is not checked again, because equal hashes are equal tokens.
+    /// Reads the field as [`Identity::from_headers`] does, and returns also the value that `find` has for the token. `hashed` is
+    /// the token's hash, if it is known. `find` has values for well-formed tokens only: the form of such a token is not checked
+    /// again, because equal hashes are equal tokens.
     pub fn from_headers_with<T>(
         headers: &HeaderMap,
+        hashed: Option<RawTokenHash>,
         hash_keys: &HashKeys,
         find: impl FnOnce(&TokenHash) -> Option<T>,
     ) -> Result<(Self, Option<T>), Rejection> {
@@ -38,7 +41,8 @@ impl Identity {
             return Err(Rejection::SeveralTokens);
         }
         let token = parse_bearer(line.as_bytes())?;
-        let token_hash = TokenHash(hash_keys.tokens.hash_for_tables(&[token]));
+        let RawTokenHash(hash) = hashed.unwrap_or_else(|| RawTokenHash::of(token, hash_keys));
+        let token_hash = TokenHash(hash_keys.tokens.for_tables(hash));
         let found = find(&token_hash);
         if found.is_none() {
             check_form(token)?;
@@ -51,8 +55,27 @@ impl Identity {
     }
 }
 
+impl RawTokenHash {
+    /// Hashes the token of a request. Returns `None` if `Authorization` does not have exactly one line with a Bearer token; the
+    /// form of the token is not checked.
+    pub fn from_request(view: &RequestView<'_>, hash_keys: &HashKeys) -> Option<Self> {
+        let token = parse_bearer(view.authorization.single()?.as_bytes()).ok()?;
+        Some(Self::of(token, hash_keys))
+    }
+
+    fn of(token: &[u8], hash_keys: &HashKeys) -> Self {
+        Self(hash_keys.tokens.hash(&[token]))
+    }
+}
+
 /// Returns the token of a Bearer credential. Its form is not checked.
 fn parse_bearer(line: &[u8]) -> Result<&[u8], Rejection> {
+    // The form of nearly all clients.
+    if let Some(token @ [first, ..]) = line.strip_prefix(b"Bearer ")
+        && *first != b' '
+    {
+        return Ok(token);
+    }
     let (scheme, rest) =
         line.split_at(line.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(line.len()));
     let spaces = rest.iter().take_while(|byte| **byte == b' ').count();

@@ -5,7 +5,7 @@
 //! different inputs of n blocks makes their hashes equal with a probability of n in 2^128. This is sufficient because no
 //! hash is ever shown: it does not leave the process, it is only compared with other hashes, and before its bits select a
 //! slot of a table they pass through `SipHash` under another key: once for the tables of tokens, which a request uses about
-//! ten times ([`KeyedHash::hash_for_tables`]). Hashes that leave the process are HMAC-SHA-256.
+//! ten times ([`KeyedHash::for_tables`]). Hashes that leave the process are HMAC-SHA-256.
 //!
 //! POLYVAL takes a third of the time of HMAC-SHA-256 for a token of 1.7 KB: `docs/performance.md`.
 
@@ -48,9 +48,9 @@ impl KeyedHash {
         hash.finalize().into()
     }
 
-    /// Hashes values as [`KeyedHash::hash`] does, and both halves of the result by `SipHash`: all bits may select slots.
-    pub(super) fn hash_for_tables<const N: usize>(&self, values: &[&[u8]; N]) -> [u8; 16] {
-        let hash = u128::from_ne_bytes(self.hash(values));
+    /// Hashes both halves of a hash by `SipHash`: afterwards all bits may select slots of tables.
+    pub(super) fn for_tables(&self, hash: [u8; 16]) -> [u8; 16] {
+        let hash = u128::from_ne_bytes(hash);
         let half = |number: u8| u128::from(self.siphash.hash_one((hash, number)));
         (half(0) | half(1) << 64).to_ne_bytes()
     }

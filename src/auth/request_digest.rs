@@ -2,8 +2,8 @@
 
 use std::hash::{Hash, Hasher};
 
-use super::HashKeys;
 use super::hash::{hash_bytes, redact_debug};
+use super::{HashKeys, RawTokenHash};
 use crate::http::validate::{FieldLines, RequestView};
 
 /// Keyed hash of everything that selects the response to a request: the token, and every byte of the target and of
@@ -15,10 +15,10 @@ redact_debug!(RequestDigest);
 hash_bytes!(RequestDigest);
 
 impl RequestDigest {
-    /// Computes the digest of a request. Returns `None` if the token is missing or one of the two fields has several
-    /// lines: the full request path then finds the reason for the rejection.
-    pub fn compute(view: &RequestView<'_>, hash_keys: &HashKeys) -> Option<Self> {
-        let token = view.authorization.single()?.as_bytes();
+    /// Computes the digest of a request with this token. Returns `None` if `Accept` has several lines: the full request path
+    /// then finds the reason for the rejection.
+    pub fn compute(view: &RequestView<'_>, token: RawTokenHash, hash_keys: &HashKeys) -> Option<Self> {
+        let token = token.0.as_slice();
         let target = view.head.uri.path_and_query()?.as_str();
         let target = target.as_bytes();
         match view.accept {

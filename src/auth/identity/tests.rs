@@ -1,6 +1,6 @@
 //! Which `Authorization` fields are accepted, and which tokens are the same.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Request};
 
 use super::*;
 
@@ -86,13 +86,27 @@ fn a_token_hash_depends_on_every_byte_and_on_the_process() {
 fn the_value_of_a_known_token_is_found_by_its_hash_and_its_scheme_is_checked() {
     let hash_keys = hash_keys();
     let read = |line, known: Option<u8>| {
-        Identity::from_headers_with(&headers(&[line]), &hash_keys, |_| known).map(|(_, found)| found)
+        Identity::from_headers_with(&headers(&[line]), None, &hash_keys, |_| known).map(|(_, found)| found)
     };
     assert_eq!(read("Bearer a.b", Some(1)).ok(), Some(Some(1)));
     assert_eq!(read("Bearer a b", None).err(), Some(Rejection::TokenForm));
     assert_eq!(read("Basic a.b", Some(1)).err(), Some(Rejection::Scheme));
-    let found = Identity::from_headers_with(&headers(&["Bearer a.b"]), &hash_keys, |token| Some(*token));
+    let found =
+        Identity::from_headers_with(&headers(&["Bearer a.b"]), None, &hash_keys, |token| Some(*token));
     assert!(found.is_ok_and(|(identity, found)| found == Some(identity.token_hash)));
+}
+
+#[test]
+fn the_hash_of_the_token_of_a_request_is_used_for_its_identity() {
+    let hash_keys = hash_keys();
+    for line in ["Bearer a.b", "bearer a.b", "BEARER   a.b"] {
+        let request = Request::get("/").header("authorization", line).body(()).unwrap().into_parts().0;
+        let hashed = RawTokenHash::from_request(&RequestView::new(&request), &hash_keys);
+        let identity = |hashed| {
+            Identity::from_headers_with(&request.headers, hashed, &hash_keys, |_| None::<()>).unwrap().0
+        };
+        assert!(hashed.is_some() && identity(hashed).token_hash == identity(None).token_hash, "{line}");
+    }
 }
 
 #[test]
