@@ -10,7 +10,7 @@ use crate::ScrubFailure;
 /// The output so far. Adjacent spans of the source are copied together. Without `Debug`, which would print the text.
 pub(super) struct Output<'a> {
     source: &'a str,
-    /// Without memory until something is copied: the output of most bodies is one span.
+    /// Without memory until something is copied: the output of compact JSON without credentials is one span.
     bytes: Vec<u8>,
     /// The kept span that is not yet copied.
     pending: SourceSpan,
