@@ -3,7 +3,7 @@ import statistics
 
 from .contenders import ORIGIN
 from .load import ROUNDS, SECS, one_token, output, quietest, say, watched
-from .machine import DIR
+from .machine import DIR, keep_awake, stop
 
 # What, the file with tokens, requests a second (0: as soon as there is an answer).
 WAYS = [
@@ -16,17 +16,29 @@ DIRECT = "the origin itself"
 
 def misses(caches, origin):
     one_token()
-    return "\n".join(way(number, *which, caches, origin) for number, which in enumerate(WAYS))
+    return "\n".join(way(f"m{number}", *which, caches, origin) for number, which in enumerate(WAYS))
 
 
-def way(number, title, tokens, rate, caches, origin):
+def misses_awake(caches, origin):
+    """The same on cores that do not halt."""
+    one_token()
+    awake = keep_awake()
+    tables = [way(f"a{number}", f"{title}, cores that do not halt", tokens, rate, caches, origin, awake)
+              for number, (title, tokens, rate) in enumerate(WAYS)]
+    for process in awake:
+        stop(process)
+    return "\n".join(tables)
+
+
+def way(prefix, title, tokens, rate, caches, origin, awake=()):
     count = int(1000 * SECS)
     targets = {DIRECT: (origin, ORIGIN), **{name: (process, f"127.0.0.1:{port}") for name, (process, port) in caches.items()}}
-    pids, servers = [process.pid for process, _ in targets.values()], [f"{name}={address}" for name, (_, address) in targets.items()]
+    pids = [process.pid for process, _ in targets.values()] + [process.pid for process in awake]
+    servers = [f"{name}={address}" for name, (_, address) in targets.items()]
     tries = iter(range(10**6))
 
     def one():
-        rows, spent, others = watched(pids, lambda: output("misses", DIR / tokens, f"m{number}x{next(tries)}x", count, rate, *servers))
+        rows, spent, others = watched(pids, lambda: output("misses", DIR / tokens, f"{prefix}x{next(tries)}x", count, rate, *servers))
         found = {row["name"]: row for row in rows}
         for name, seconds in zip(targets, spent):
             found[name]["us"] = seconds / count * 1e6
