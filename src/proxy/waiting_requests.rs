@@ -13,7 +13,7 @@ use http::HeaderMap;
 
 use crate::auth::TokenHash;
 use crate::cache::key::KeyHasher;
-use crate::support::client_subnet::client_subnet;
+use crate::support::client_subnet::ClientSubnet;
 
 /// Configuration of the limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct WaitingRequests(Arc<Mutex<Accounts>>);
 struct Accounts {
     limit: Usage,
     total: Usage,
-    subnets: HashMap<IpAddr, Subnet>,
+    subnets: HashMap<ClientSubnet, Subnet>,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ pub struct Usage {
 #[derive(Debug)]
 pub struct WaitPermit {
     accounts: WaitingRequests,
-    subnet: IpAddr,
+    subnet: ClientSubnet,
     token: TokenHash,
     used: Usage,
 }
@@ -87,7 +87,7 @@ impl WaitingRequests {
         headers: &HeaderMap,
     ) -> Result<WaitPermit, TooManyWaiting> {
         let used = Usage { requests: 1, bytes: WAITING_REQUEST_BYTES + header_bytes(headers) };
-        let subnet = client_subnet(peer);
+        let subnet = ClientSubnet::of(peer);
         let mut accounts = self.lock();
         let Accounts { limit, total, subnets } = &mut *accounts;
         let free = limit.minus(*total);

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::ServerLimits;
 use super::connection::state::{ConnState, WaitingFor};
-use crate::support::client_subnet::client_subnet;
+use crate::support::client_subnet::ClientSubnet;
 
 /// The open connections of one listener, in the order in which they were accepted.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(super) struct ConnEvictor(Vec<TrackedConnection>);
 
 #[derive(Debug)]
 struct TrackedConnection {
-    address: IpAddr,
+    address: ClientSubnet,
     conn_state: Arc<ConnState>,
     task: AbortHandle,
     accepted: Instant,
@@ -76,7 +76,7 @@ impl TrackedConnection {
 impl ConnEvictor {
     /// Evicts one connection if a new connection of `peer` would exceed a limit.
     pub(super) fn make_room(&mut self, peer: IpAddr, limits: &ServerLimits) {
-        let (address, now) = (client_subnet(peer), Instant::now());
+        let (address, now) = (ClientSubnet::of(peer), Instant::now());
         self.0.iter_mut().for_each(|connection| connection.observe(now));
         let mut counts = HashMap::<_, usize>::new();
         for connection in &self.0 {
@@ -94,7 +94,7 @@ impl ConnEvictor {
     /// Adds a connection that `task` serves.
     pub(super) fn add(&mut self, peer: IpAddr, conn_state: Arc<ConnState>, task: AbortHandle) {
         let (waiting_for, now) = (conn_state.waiting_for(), Instant::now());
-        let address = client_subnet(peer);
+        let address = ClientSubnet::of(peer);
         self.0.push(TrackedConnection { address, conn_state, task, accepted: now, waiting_for, since: now });
     }
 
@@ -104,7 +104,7 @@ impl ConnEvictor {
     }
 
     /// Evicts the oldest connection of the first priority.
-    fn evict_one_of(&mut self, address: IpAddr, now: Instant) {
+    fn evict_one_of(&mut self, address: ClientSubnet, now: Instant) {
         let candidates = self.0.iter().enumerate().filter(|(_, connection)| connection.address == address);
         if let Some((position, _)) = candidates.min_by_key(|(_, connection)| connection.priority(now)) {
             self.0.remove(position).task.abort();

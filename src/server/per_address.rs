@@ -4,23 +4,23 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::support::client_subnet::client_subnet;
+use crate::support::client_subnet::ClientSubnet;
 
 /// Counts of the open connections of one listener, by client address.
 #[derive(Debug, Default)]
-pub(super) struct PerAddressLimit(Mutex<HashMap<IpAddr, usize>>);
+pub(super) struct PerAddressLimit(Mutex<HashMap<ClientSubnet, usize>>);
 
 /// Counts one connection of an address until dropped.
 #[derive(Debug)]
 pub(super) struct AddressSlot {
     addresses: Arc<PerAddressLimit>,
-    address: IpAddr,
+    address: ClientSubnet,
 }
 
 impl PerAddressLimit {
     /// Acquires a slot for `peer`, unless its address has `max` slots.
     pub(super) fn acquire(self: &Arc<Self>, peer: IpAddr, max: usize) -> Option<AddressSlot> {
-        let address = client_subnet(peer);
+        let address = ClientSubnet::of(peer);
         let mut counts = self.lock();
         let count = counts.entry(address).or_default();
         // An address without connections is below any limit, so an entry with a count of zero never remains.
@@ -31,7 +31,7 @@ impl PerAddressLimit {
         Some(AddressSlot { addresses: Arc::clone(self), address })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ClientSubnet, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -30,7 +30,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use self::state::{LimiterState, interval};
 use crate::auth::TokenHash;
 use crate::http::rejection::Rejection;
-use crate::support::client_subnet::client_subnet;
+use crate::support::client_subnet::ClientSubnet;
 use crate::support::clock::Clock;
 use crate::upstream::fair_queue::{QueuePosition, SharePath};
 
@@ -87,13 +87,9 @@ pub struct TokenSource {
 impl TokenSource {
     /// Creates the source of a request with `token` from `peer`.
     pub fn new(peer: SocketAddr, token: TokenHash) -> Self {
-        let subnet = client_subnet(peer.ip());
-        let address = match subnet {
-            std::net::IpAddr::V4(address) => u128::from(address.to_bits()),
-            std::net::IpAddr::V6(address) => address.to_bits(),
-        };
+        let subnet = ClientSubnet::of(peer.ip()).share_key();
         // A port distinguishes the connections of a subnet; within an IPv6 subnet two hosts may use the same port.
-        Self { path: [address, u128::from(peer.port()), token.share_key()] }
+        Self { path: [subnet, u128::from(peer.port()), token.share_key()] }
     }
 
     /// Returns the owner in the fair queue: subnet, connection, token.

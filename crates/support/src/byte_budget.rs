@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 
 use self::ledger::{Allocation, Ledger};
-use crate::client_subnet::client_subnet;
+use crate::client_subnet::ClientSubnet;
 
 /// The byte budget of a process. Clones share it.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl fmt::Debug for Inner {
 #[derive(Debug)]
 pub struct BytePermit {
     budget: ByteBudget,
-    owner: IpAddr,
+    owner: ClientSubnet,
     bytes: usize,
 }
 
@@ -68,14 +68,14 @@ impl ByteBudget {
 
     /// Charges `bytes` to the address of `owner`.
     pub fn acquire(&self, owner: IpAddr, bytes: usize) -> Result<BytePermit, BudgetExhausted> {
-        let mut permit = BytePermit { budget: self.clone(), owner: client_subnet(owner), bytes: 0 };
+        let mut permit = BytePermit { budget: self.clone(), owner: ClientSubnet::of(owner), bytes: 0 };
         permit.grow_to(bytes).map(|()| permit)
     }
 
     /// Charges a body that is about to be sent to `owner`: its allocation unless that is charged already, and
     /// [`RESPONSE_BYTES`]. The charge ends with the last reference to the bytes that are returned.
     pub fn attach(&self, owner: IpAddr, body: Bytes) -> Result<Bytes, BudgetExhausted> {
-        let (owner, allocation) = (client_subnet(owner), Allocation::from_body(&body));
+        let (owner, allocation) = (ClientSubnet::of(owner), Allocation::from_body(&body));
         self.ledger().begin_send(owner, allocation, RESPONSE_BYTES, self.limit())?;
         Ok(Bytes::from_owner(Attached { body, budget: self.clone(), owner, allocation }))
     }
@@ -116,7 +116,7 @@ impl Drop for BytePermit {
 struct Attached {
     body: Bytes,
     budget: ByteBudget,
-    owner: IpAddr,
+    owner: ClientSubnet,
     allocation: Allocation,
 }
 

@@ -3,19 +3,19 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
-use std::net::IpAddr;
 
 use bytes::Bytes;
 
 use super::BudgetExhausted;
+use crate::client_subnet::ClientSubnet;
 
 /// All charges. An owner or a body without charges has no entry, so the bytes in flight bound the maps.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     used: usize,
-    owners: HashMap<IpAddr, usize>,
+    owners: HashMap<ClientSubnet, usize>,
     /// Sends of one body to one owner.
-    sends: HashMap<(IpAddr, Allocation), usize>,
+    sends: HashMap<(ClientSubnet, Allocation), usize>,
     /// Owners that one body is being sent to.
     receivers: HashMap<Allocation, usize>,
 }
@@ -41,7 +41,7 @@ impl Ledger {
     /// Charges `bytes` to `owner`.
     pub(super) fn charge(
         &mut self,
-        owner: IpAddr,
+        owner: ClientSubnet,
         bytes: usize,
         limit: usize,
     ) -> Result<(), BudgetExhausted> {
@@ -49,14 +49,14 @@ impl Ledger {
     }
 
     /// Ends a charge.
-    pub(super) fn release(&mut self, owner: IpAddr, bytes: usize) {
+    pub(super) fn release(&mut self, owner: ClientSubnet, bytes: usize) {
         self.release_owner_and_total(owner, bytes, bytes);
     }
 
     /// Charges one send of a body to `owner`.
     pub(super) fn begin_send(
         &mut self,
-        owner: IpAddr,
+        owner: ClientSubnet,
         body: Allocation,
         overhead: usize,
         limit: usize,
@@ -75,7 +75,7 @@ impl Ledger {
     }
 
     /// Ends the charge of one send.
-    pub(super) fn end_send(&mut self, owner: IpAddr, body: Allocation, overhead: usize) {
+    pub(super) fn end_send(&mut self, owner: ClientSubnet, body: Allocation, overhead: usize) {
         let (mut owner_bytes, mut total_bytes) = (overhead, overhead);
         if decrement(&mut self.sends, (owner, body)) {
             owner_bytes += body.bytes;
@@ -90,7 +90,7 @@ impl Ledger {
     /// free.
     fn charge_owner_and_total(
         &mut self,
-        owner: IpAddr,
+        owner: ClientSubnet,
         owner_bytes: usize,
         total_bytes: usize,
         limit: usize,
@@ -111,7 +111,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn release_owner_and_total(&mut self, owner: IpAddr, owner_bytes: usize, total_bytes: usize) {
+    fn release_owner_and_total(&mut self, owner: ClientSubnet, owner_bytes: usize, total_bytes: usize) {
         self.used = self.used.saturating_sub(total_bytes);
         if let Entry::Occupied(mut held) = self.owners.entry(owner) {
             *held.get_mut() = held.get().saturating_sub(owner_bytes);
