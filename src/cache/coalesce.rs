@@ -69,11 +69,16 @@ impl WaitingCallers {
     pub async fn all_left(&self) {
         loop {
             let left = self.left.notified();
-            if self.waiting.load(SeqCst) == 0 {
+            if self.have_left() {
                 return;
             }
             left.await;
         }
+    }
+
+    /// Returns whether no caller waits any more.
+    pub fn have_left(&self) -> bool {
+        self.waiting.load(SeqCst) == 0
     }
 
     fn register(self: &Arc<Self>, is_follower: bool) -> CallerGuard {

@@ -1,7 +1,9 @@
 //! Coalesced fetches: which request leads, which follow, and when a fetch is cancelled.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::time::timeout;
 
@@ -21,6 +23,7 @@ use crate::proxy::refresh_limit::RefreshDemand;
 use crate::proxy::waiting_requests::WaitPermit;
 use crate::support::clock::Now;
 use crate::support::detach_on_drop::DetachOnDrop;
+use crate::support::poll_once::poll_once;
 
 impl Proxy {
     /// Starts a detached fetch that renews a stale entry, unless a fetch is in flight or too many requests wait.
@@ -200,10 +203,18 @@ async fn prepare_while_wanted<'a>(
     (request, lease, shared_use): (&FetchRequest, &Lease, SharedUse),
     callers: &WaitingCallers,
 ) -> Option<Result<PreparedFetch<'a>, Fetched>> {
+    if callers.have_left() {
+        return None;
+    }
+    let mut prepared = pin!(fetcher.find_or_prepare(request, lease, shared_use));
+    // Most requests wait for nothing here.
+    if let Poll::Ready(prepared) = poll_once(prepared.as_mut()).await {
+        return Some(prepared);
+    }
     tokio::select! {
         biased;
         () = callers.all_left() => None,
-        prepared = fetcher.find_or_prepare(request, lease, shared_use) => Some(prepared),
+        prepared = prepared => Some(prepared),
     }
 }
 

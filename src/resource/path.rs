@@ -3,6 +3,8 @@
 //! Graph matches the names in a path without regard to case ("are not case-sensitive", Graph documentation, "Traverse
 //! Microsoft Graph"), and ids with regard to case.
 
+use memchr::memchr;
+
 use super::invalid::InvalidRequest;
 use super::{ApiVersion, FlowKind};
 use crate::support::labels::Label;
@@ -16,7 +18,7 @@ pub(super) struct ParsedPath<'a> {
 
 /// Parses a path. Nothing is decoded: a percent sign anywhere is refused.
 pub(super) fn parse(path: &str, default_version: ApiVersion) -> Result<ParsedPath<'_>, InvalidRequest> {
-    if path.contains('%') {
+    if memchr(b'%', path.as_bytes()).is_some() {
         return Err(InvalidRequest::PercentInPath);
     }
     let parsed = split(path, default_version).ok_or(InvalidRequest::Path)?;
@@ -43,18 +45,23 @@ fn split(path: &str, default_version: ApiVersion) -> Option<ParsedPath<'_>> {
     let kind = |kind: &FlowKind| Some((*kind, strip_prefix(rest, kind.as_str())?));
     let (kind, rest) = FlowKind::ALL.iter().find_map(kind)?;
     let (key, property) = rest.split_at_checked(rest.len().checked_sub(PROPERTY.len())?)?;
-    property.eq_ignore_ascii_case(PROPERTY).then_some(())?;
+    is_name(property, PROPERTY).then_some(())?;
     let flow = match key.strip_prefix('/') {
         Some(segment) => segment,
         None => key.strip_prefix("('")?.strip_suffix("')")?,
     };
-    (!flow.contains('/')).then_some(ParsedPath { version, kind, flow })
+    memchr(b'/', flow.as_bytes()).is_none().then_some(ParsedPath { version, kind, flow })
 }
 
 /// Removes a prefix in any letter case.
 fn strip_prefix<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     let (start, rest) = text.split_at_checked(prefix.len())?;
-    start.eq_ignore_ascii_case(prefix).then_some(rest)
+    is_name(start, prefix).then_some(rest)
+}
+
+/// Returns whether a text is this name in any letter case. Nearly all clients send the documented one.
+fn is_name(text: &str, name: &str) -> bool {
+    text == name || text.eq_ignore_ascii_case(name)
 }
 
 /// Returns whether `text` is a valid flow id.

@@ -1,6 +1,5 @@
 //! Response of Graph: status, header fields, and the body for the scrubber.
 
-use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
@@ -9,6 +8,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::{BodyLimits, EncodedBody, RawBody, collect};
+use crate::support::poll_once::poll_once;
 use crate::upstream::metrics::UpstreamMetrics;
 use crate::upstream::{RequestError, UpstreamFailure};
 
@@ -69,7 +69,7 @@ async fn collect_until(
     limits: &BodyLimits<'_>,
 ) -> Result<EncodedBody, RequestError> {
     let mut collected = pin!(collect(body, headers, limits));
-    match poll_fn(|cx| Poll::Ready(collected.as_mut().poll(cx))).await {
+    match poll_once(collected.as_mut()).await {
         Poll::Ready(body) => body,
         Poll::Pending => {
             timeout_at(deadline, collected).await.unwrap_or(Err(UpstreamFailure::Timeout.into()))

@@ -3,6 +3,8 @@
 //! The parser accepts any input and returns a set of directives. Malformed directives count towards a request to
 //! Graph.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, PRAGMA};
 
@@ -63,7 +65,10 @@ impl CacheControl {
             Some((name, value)) => (name, Some(value)),
             None => (directive.trim(), None),
         };
-        match name.to_ascii_lowercase().as_str() {
+        // Nearly all names are in lower case.
+        let has_capital = name.bytes().any(|byte| byte.is_ascii_uppercase());
+        let name = if has_capital { name.to_ascii_lowercase().into() } else { Cow::Borrowed(name) };
+        match &*name {
             "no-store" => self.no_store = true,
             "no-cache" => self.no_cache = true,
             "must-revalidate" | "proxy-revalidate" => self.must_revalidate = true,

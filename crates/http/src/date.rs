@@ -12,10 +12,10 @@ use http::HeaderValue;
 /// match the field value case-insensitively." The day of the week must be valid, but may be the wrong one, since the
 /// rest is unambiguous.
 pub fn parse(value: &HeaderValue, now: SystemTime) -> Option<SystemTime> {
-    let text = value.to_str().ok()?;
-    if let Some(parsed) = LAST_DATE.get().filter(|(known, _)| known == text.as_bytes()) {
-        return Some(parsed.1);
+    if let Some((_, parsed)) = LAST_DATE.get().filter(|(known, _)| known == value.as_bytes()) {
+        return Some(parsed);
     }
+    let text = value.to_str().ok()?;
     let parsed = httpdate::parse_http_date(text).ok().or_else(|| parse_lenient(text))?;
     let parsed = parse_two_digit_year(text, now).unwrap_or(parsed);
     if let Ok(text) = text.as_bytes().try_into() {

@@ -15,7 +15,7 @@ pub(super) struct JsonReader<'a> {
     at: usize,
     depth: usize,
     /// The first strings of the text, for a second pass.
-    strings: Vec<StringLiteral>,
+    strings: Vec<KnownString>,
     /// Number of the strings that this pass has read.
     read: usize,
 }
@@ -32,6 +32,28 @@ pub(super) struct SourceSpan {
 pub(super) struct StringLiteral {
     pub(super) piece: SourceSpan,
     escaped: bool,
+}
+
+/// A string that a pass has read. Positions have 32 bits, so that the strings of most bodies take less than a kilobyte: larger
+/// pieces of memory take the allocator several times as long.
+#[derive(Clone, Copy)]
+struct KnownString {
+    start: u32,
+    end: u32,
+    escaped: bool,
+}
+
+impl KnownString {
+    /// Returns `None` for a string beyond 4 GiB.
+    fn new(StringLiteral { piece, escaped }: StringLiteral) -> Option<Self> {
+        Some(Self { start: piece.start.try_into().ok()?, end: piece.end.try_into().ok()?, escaped })
+    }
+
+    /// Returns the string, if it begins at `start`.
+    fn starting_at(self, start: usize) -> Option<StringLiteral> {
+        let piece = SourceSpan { start: self.start.try_into().ok()?, end: self.end.try_into().ok()? };
+        (piece.start == start).then_some(StringLiteral { piece, escaped: self.escaped })
+    }
 }
 
 impl<'a> JsonReader<'a> {
@@ -96,9 +118,9 @@ impl<'a> JsonReader<'a> {
     /// Consumes a string. Half a surrogate pair in an escape is [`ScrubFailure::BadText`].
     pub(super) fn read_string(&mut self) -> Result<StringLiteral, ScrubFailure> {
         let start = self.expect_byte(b'"')?.start;
-        if let Some(known) = self.strings.get(self.read).filter(|known| known.piece.start == start) {
+        if let Some(known) = self.strings.get(self.read).and_then(|known| known.starting_at(start)) {
             (self.at, self.read) = (known.piece.end, self.read + 1);
-            return Ok(*known);
+            return Ok(known);
         }
         let (mut escaped, mut surrogates) = (false, false);
         loop {
@@ -119,7 +141,7 @@ impl<'a> JsonReader<'a> {
             self.unescape(&literal)?;
         }
         if self.strings.len() < MAX_KNOWN_STRINGS {
-            self.strings.push(literal);
+            self.strings.extend(KnownString::new(literal));
         }
         self.read = self.strings.len();
         Ok(literal)
@@ -185,7 +207,7 @@ impl<'a> JsonReader<'a> {
 
 /// Maximum number of open objects and arrays. Graph's own responses need four or five.
 pub(super) const MAX_DEPTH: usize = 64;
-/// Strings that a second pass does not search again: 32 KiB at most. Graph's responses have about fifty.
+/// Strings that a second pass does not search again: 12 KiB at most. Graph's responses have about fifty.
 const MAX_KNOWN_STRINGS: usize = 1024;
 
 #[cfg(test)]
