@@ -106,7 +106,8 @@ hash_bytes!(ClaimHash);
 macro_rules! hash_first_half {
     ($($name:ty)+) => { $(
         impl Hash for $name {
-            /// Hashes 64 of the bits: all bits are those of a keyed hash, so 64 distinguish any number of keys of a table.
+            /// Hashes the first half: 64 bits of a keyed hash distinguish any number of keys of a table. Those of a token hash
+            /// are a `SipHash`.
             fn hash<H: Hasher>(&self, state: &mut H) {
                 state.write_u64(u64::from_ne_bytes(prefix(&self.0)));
             }

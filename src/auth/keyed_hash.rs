@@ -48,11 +48,10 @@ impl KeyedHash {
         hash.finalize().into()
     }
 
-    /// Hashes both halves of a hash by `SipHash`: afterwards all bits may select slots of tables.
+    /// Replaces the first half of a hash by a `SipHash` of the whole: its bits may select slots of tables.
     pub(super) fn for_tables(&self, hash: [u8; 16]) -> [u8; 16] {
-        let hash = u128::from_ne_bytes(hash);
-        let half = |number: u8| u128::from(self.siphash.hash_one((hash, number)));
-        (half(0) | half(1) << 64).to_ne_bytes()
+        let hash = u128::from_le_bytes(hash);
+        (u128::from(self.siphash.hash_one(hash)) | hash >> 64 << 64).to_le_bytes()
     }
 }
 

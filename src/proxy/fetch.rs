@@ -135,7 +135,7 @@ impl Fetcher {
         let response = self.graph_client.send(permit, &call).await;
         let received_at = self.clock.now();
         if let Some(outcome) = call_outcome(&response, received_at) {
-            in_flight.record_outcome(outcome);
+            in_flight.record_outcome(outcome, received_at);
             self.publish_throttle(request, outcome);
         }
         let date = |headers| headers::parse_date(headers, received_at.wall());

@@ -68,10 +68,8 @@ fn is_no_letter(byte: u8) -> u8 {
 
 /// Returns 1 for the first two bytes of the name of a scheme or of a JWT, otherwise 0.
 fn begins_scheme(first: u8, second: u8) -> u8 {
-    // Only a letter in upper case becomes one in lower case by this bit.
-    let (lower_first, lower_second) = (first | 0x20, second | 0x20);
-    let is_name =
-        u8::from(lower_first == b'b') & (u8::from(lower_second == b'e') | u8::from(lower_second == b'a'));
+    // One bit differs between `B` and `b`, and two bits among `A`, `E`, `a` and `e`. No other byte becomes one of them.
+    let is_name = u8::from((first | 0x20) == b'b') & u8::from((second | 0x24) == b'e');
     is_name | u8::from(first == b'e') & u8::from(second == b'y')
 }
 

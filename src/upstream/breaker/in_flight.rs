@@ -8,6 +8,7 @@ use super::{
 };
 use crate::auth::{ClaimHash, LogTag};
 use crate::http::retry_after::whole_seconds;
+use crate::support::clock::Now;
 use crate::support::labels::Label;
 
 /// Request on its way to Graph. [`Self::record_outcome`] records its outcome; dropped without one, the request counts as
@@ -29,8 +30,8 @@ pub(super) struct StartNumbers {
 }
 
 impl InFlight<'_> {
-    /// Records the outcome of the request.
-    pub fn record_outcome(mut self, outcome: CallOutcome) {
+    /// Records the outcome of the request, at the time `now`.
+    pub fn record_outcome(mut self, outcome: CallOutcome, now: Now) {
         self.is_recorded = true;
         match self.scope.caller {
             BreakerCaller::Proven { tenant, application, user, token } => {
@@ -38,7 +39,7 @@ impl InFlight<'_> {
                     tenant,
                     application,
                     self.scope.breaker_scope(user, token),
-                    outcome,
+                    (outcome, now),
                 );
             }
             BreakerCaller::Unproven { token, .. } => {
@@ -48,7 +49,7 @@ impl InFlight<'_> {
                     CallOutcome::Answered | CallOutcome::Failed(_) => tokens.get(&token),
                 };
                 if let Some(own) = own {
-                    lock(&own).record_outcome(self.started.own, outcome, self.breakers.clock.now());
+                    lock(&own).record_outcome(self.started.own, outcome, now);
                 }
             }
         }
@@ -60,10 +61,10 @@ impl InFlight<'_> {
         tenant: ClaimHash,
         application: ClaimHash,
         scope: BreakerScope,
-        outcome: CallOutcome,
+        (outcome, now): (CallOutcome, Now),
     ) {
         let Self { breakers, started, .. } = *self;
-        let (now, applications) = (breakers.clock.now(), &breakers.applications);
+        let applications = &breakers.applications;
         let host_is_suspect = {
             let mut host = lock(&breakers.host);
             host.record_outcome(tenant, started.host, outcome, now);

@@ -59,7 +59,7 @@ impl<'a> Play<'a> {
                 if entry.proven {
                     self.register(entry, outcome);
                 }
-                request.record_outcome(outcome);
+                request.record_now(outcome);
             }
             Step::Cancel { pick } if !self.in_flight.is_empty() => {
                 drop(self.in_flight.swap_remove(pick % self.in_flight.len()));
@@ -207,7 +207,7 @@ proptest! {
                 for resource in 0..5 {
                     let request = test.proven(app, resource);
                     prop_assert!(request.is_ok(), "round {}: {:?}", round, request.err());
-                    request.unwrap().record_outcome(CallOutcome::Answered);
+                    request.unwrap().record_now(CallOutcome::Answered);
                 }
             }
             test.clock.advance(Duration::from_secs(10));
@@ -225,10 +225,10 @@ proptest! {
         let test = TestBreakers::new();
         for (number, resource) in resources.iter().enumerate() {
             if let Ok(request) = test.proven(&format!("a/x/u{}", number % 100), *resource) {
-                request.record_outcome(CallOutcome::Failed(CallFailure::Status));
+                request.record_now(CallOutcome::Failed(CallFailure::Status));
             }
             if number % 2 == 0 && let Ok(request) = test.proven("a/x", 0) {
-                request.record_outcome(CallOutcome::Answered);
+                request.record_now(CallOutcome::Answered);
             }
         }
         prop_assert_eq!(test.breakers.applications.count(), 1);

@@ -20,6 +20,14 @@ pub(super) struct TestBreakers {
     hash_keys: HashKeys,
 }
 
+impl InFlight<'_> {
+    /// Records the outcome at the present time of the clock.
+    pub(super) fn record_now(self, outcome: CallOutcome) {
+        let now = self.breakers.clock.now();
+        self.record_outcome(outcome, now);
+    }
+}
+
 impl TestBreakers {
     pub(super) fn new() -> Self {
         let clock = Clock::manual(SystemTime::now());
@@ -70,7 +78,7 @@ impl TestBreakers {
     }
 
     fn results(&self, app: &str, resource: u64, outcome: CallOutcome, count: u32) {
-        (0..count).for_each(|_| self.proven(app, resource).unwrap().record_outcome(outcome));
+        (0..count).for_each(|_| self.proven(app, resource).unwrap().record_now(outcome));
     }
 
     fn pass(&self, millis: u64) {
@@ -130,11 +138,11 @@ fn when_the_wait_is_over_one_request_starts_and_then_a_growing_number() {
     test.pass(30_000);
     let probe = test.proven("a/x", 1).unwrap();
     assert_eq!(rejection(test.proven("a/x", 1)), throttled(1), "the probe is in flight");
-    probe.record_outcome(CallOutcome::Answered);
+    probe.record_now(CallOutcome::Answered);
     let eight: Vec<_> = (0..8).map(|_| test.proven("a/x", 1).unwrap()).collect();
     assert_eq!(rejection(test.proven("a/x", 1)), throttled(1), "eight at once");
     for request in eight {
-        request.record_outcome(CallOutcome::Answered);
+        request.record_now(CallOutcome::Answered);
     }
     assert_eq!(test.capacity("a/x", 1), 32);
     test.results("a/x", 1, CallOutcome::Answered, 200);
@@ -150,7 +158,7 @@ fn only_breakers_that_reject_requests_count_as_open() {
     assert_eq!(test.breakers.count_open(), 0, "the next request starts");
     let probe = test.proven("a/x", 1).unwrap();
     assert_eq!(test.breakers.count_open(), 1, "a probe is in flight");
-    probe.record_outcome(CallOutcome::Answered);
+    probe.record_now(CallOutcome::Answered);
     assert_eq!(test.breakers.count_open(), 0, "the breaker is in its ramp");
 }
 
@@ -189,9 +197,9 @@ fn a_probe_whose_caller_disconnected_is_repeated() {
 fn a_wait_that_ends_later_is_kept() {
     let test = TestBreakers::new();
     let (first, second) = (test.proven("a/x", 1).unwrap(), test.proven("a/x", 1).unwrap());
-    first.record_outcome(CallOutcome::Throttled(seconds(60)));
+    first.record_now(CallOutcome::Throttled(seconds(60)));
     test.pass(20_000);
-    second.record_outcome(CallOutcome::Throttled(seconds(5)));
+    second.record_now(CallOutcome::Throttled(seconds(5)));
     assert_eq!(rejection(test.proven("a/x", 1)), throttled(40));
 }
 
@@ -199,7 +207,7 @@ fn a_wait_that_ends_later_is_kept() {
 fn every_open_breaker_is_counted() {
     let test = TestBreakers::new();
     test.results("b/x", 1, CallOutcome::Throttled(seconds(30)), 1);
-    test.unproven("forged", "c/x", 1).unwrap().record_outcome(CallOutcome::Throttled(seconds(30)));
+    test.unproven("forged", "c/x", 1).unwrap().record_now(CallOutcome::Throttled(seconds(30)));
     (1..=2).for_each(|resource| test.results("d/x", resource, STATUS, 5));
     test.results("d/x/v", 3, STATUS, 1);
     assert_eq!(test.breakers.count_open(), 5, "two throttles, two resources, one application");
@@ -220,7 +228,7 @@ fn a_check_returns_the_rejection_of_every_scope_and_starts_no_request() {
     test.pass(30_000);
     assert_eq!((proven(), proven()), (None, None), "a check is no probe");
     test.results("a/x", 1, CallOutcome::Answered, 1);
-    test.unproven("forged", "b/x", 1).unwrap().record_outcome(CallOutcome::Throttled(seconds(20)));
+    test.unproven("forged", "b/x", 1).unwrap().record_now(CallOutcome::Throttled(seconds(20)));
     assert_eq!((proven(), unproven()), (None, throttled(20)), "the token's own");
     test.results("a/x", 1, STATUS, 1);
     assert_eq!(proven(), None);

@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn t09_a_forged_token_opens_no_throttle_but_its_own() {
     let test = TestBreakers::new();
-    test.unproven("forged", "a/x", 1).unwrap().record_outcome(CallOutcome::Throttled(seconds(60)));
+    test.unproven("forged", "a/x", 1).unwrap().record_now(CallOutcome::Throttled(seconds(60)));
     assert!(test.proven("a/x", 1).is_ok());
     assert!(test.unproven("other", "a/x", 1).is_ok());
     assert_eq!(rejection(test.unproven("forged", "a/x", 1)), throttled(60));
@@ -19,7 +19,7 @@ fn t09_a_forged_token_closes_no_throttle_either() {
     test.results("a/x", 1, CallOutcome::Throttled(seconds(5)), 1);
     assert_eq!(rejection(test.unproven("forged", "a/x", 1)), throttled(5));
     test.pass(5_000);
-    test.unproven("forged", "a/x", 1).unwrap().record_outcome(CallOutcome::Answered);
+    test.unproven("forged", "a/x", 1).unwrap().record_now(CallOutcome::Answered);
     let _probe = test.proven("a/x", 1).unwrap();
     assert_eq!(rejection(test.proven("a/x", 1)), throttled(1), "the probe is in flight");
     assert_eq!(rejection(test.unproven("forged", "a/x", 1)), throttled(1));
@@ -33,7 +33,7 @@ fn a_tenant_that_fails_all_the_time_costs_other_tenants_nothing() {
         let app = format!("evil/{}", round % 40);
         for outcome in [STATUS, TRANSPORT] {
             if let Ok(request) = test.proven(&app, round % 7) {
-                request.record_outcome(outcome);
+                request.record_now(outcome);
             }
         }
         test.pass(50);
@@ -51,7 +51,7 @@ fn several_tenants_that_fail_open_no_breaker_of_an_application_without_failures(
     for round in 0..200 {
         for tenant in ["a", "b", "c", "d"] {
             if let Ok(request) = test.proven(&format!("{tenant}/x"), 1) {
-                request.record_outcome(STATUS);
+                request.record_now(STATUS);
             }
         }
         assert!(test.proven("victim/x", 1).is_ok(), "round {round}");
@@ -64,7 +64,7 @@ fn t09_failures_of_unproven_tokens_open_no_breaker() {
     let test = TestBreakers::new();
     for n in 0..100 {
         for failure in [STATUS, TRANSPORT, CONNECTION] {
-            test.unproven(&format!("t{n}"), "a/x", n).unwrap().record_outcome(failure);
+            test.unproven(&format!("t{n}"), "a/x", n).unwrap().record_now(failure);
         }
     }
     assert_eq!(test.breakers.count_open(), 0);
@@ -79,7 +79,7 @@ fn t09_an_unproven_token_does_not_open_a_breaker_that_recovers() {
             test.results("a/x", 1, CallOutcome::Answered, 1);
         }
         for failure in [STATUS, TRANSPORT, CONNECTION] {
-            test.unproven("forged", "a/x", 1).unwrap().record_outcome(failure);
+            test.unproven("forged", "a/x", 1).unwrap().record_now(failure);
             drop(test.unproven("forged", "a/x", 1).unwrap());
         }
         assert!(test.proven("a/x", 1).is_ok(), "in the ramp: {in_ramp}");
@@ -92,7 +92,7 @@ fn t09_an_unproven_token_does_not_take_the_probe_and_waits_while_one_is_in_fligh
     let _unproven = test.unproven("forged", "a/x", 1).unwrap();
     let probe = test.proven("a/x", 1).unwrap();
     assert_eq!(rejection(test.unproven("other", "b/x", 2)), broken(BreakerKind::Host, 1));
-    probe.record_outcome(CallOutcome::Answered);
+    probe.record_now(CallOutcome::Answered);
     assert!(test.unproven("other", "b/x", 2).is_ok());
 }
 
@@ -115,12 +115,12 @@ fn one_resource_that_never_recovers_does_not_keep_its_application_broken() {
     let mut answered = 0;
     for tick in 0..200 {
         if let Ok(request) = test.proven("a/x", 1) {
-            request.record_outcome(STATUS);
+            request.record_now(STATUS);
         }
         if tick % 10 == 5
             && let Ok(request) = test.proven("a/x", 2)
         {
-            request.record_outcome(CallOutcome::Answered);
+            request.record_now(CallOutcome::Answered);
             answered += 1;
         }
         test.pass(50);
@@ -135,12 +135,12 @@ fn storm(test: &TestBreakers, tokens: usize) -> (usize, usize) {
     let (mut refused, mut failed) = (0, 0);
     for tick in 0..1_000 {
         if let Ok(request) = test.proven(&format!("a/x/evil/t{}", tick % tokens), 1_000 + tick as u64) {
-            request.record_outcome(STATUS);
+            request.record_now(STATUS);
             failed += 1;
         }
         if tick % 10 == 5 {
             match test.proven("a/x/good", 1) {
-                Ok(request) => request.record_outcome(CallOutcome::Answered),
+                Ok(request) => request.record_now(CallOutcome::Answered),
                 Err(_) => refused += 1,
             }
         }
@@ -172,7 +172,7 @@ fn a_user_whose_requests_all_fail_does_not_prolong_an_outage_of_its_application(
         for resource in 0..20 {
             for user in ["evil/t0", "good"] {
                 if let Ok(request) = test.proven(&format!("a/x/{user}"), resource) {
-                    request.record_outcome(STATUS);
+                    request.record_now(STATUS);
                 }
             }
             test.pass(150);
@@ -192,7 +192,7 @@ fn a_tenant_whose_requests_hang_does_not_take_every_probe_of_the_host() {
         if tick % 20 == 10
             && let Ok(request) = test.proven("b/x", 1)
         {
-            request.record_outcome(CallOutcome::Answered);
+            request.record_now(CallOutcome::Answered);
             assert!(tick <= 60, "{tick}");
             return;
         }
@@ -224,9 +224,7 @@ fn a_flood_of_unproven_tokens_evicts_no_application() {
     let test = TestBreakers::new();
     test.results("a/x", 1, CallOutcome::Throttled(seconds(600)), 1);
     for n in 0..2 * MAX_TOKENS {
-        test.unproven(&format!("t{n}"), "b/x", 1)
-            .unwrap()
-            .record_outcome(CallOutcome::Throttled(seconds(600)));
+        test.unproven(&format!("t{n}"), "b/x", 1).unwrap().record_now(CallOutcome::Throttled(seconds(600)));
     }
     assert!(test.breakers.tokens.count() <= MAX_TOKENS);
     assert_eq!(rejection(test.proven("a/x", 1)), throttled(600));

@@ -10,7 +10,7 @@ use crate::observability::logging::{self, Format};
 fn the_open_scopes_with_the_longest_wait_are_listed_first_under_the_tags_of_the_log() {
     let test = TestBreakers::new();
     test.results("b/x", 1, CallOutcome::Throttled(seconds(30)), 1);
-    test.unproven("forged", "c/x", 1).unwrap().record_outcome(CallOutcome::Throttled(seconds(40)));
+    test.unproven("forged", "c/x", 1).unwrap().record_now(CallOutcome::Throttled(seconds(40)));
     (1..=3).for_each(|resource| test.results("e/x", resource, STATUS, 1));
     test.results("a/x", 1, CONNECTION, 5);
     test.pass(500);
@@ -63,14 +63,14 @@ fn each_throttle_and_breaker_of_an_application_is_logged_when_it_opens_and_not_w
     let subscriber = logging::subscriber("warn", Format::Text, move || writer.clone()).unwrap();
     tracing::subscriber::with_default(subscriber, || {
         let [first, second] = [0; 2].map(|_| test.proven("a/x", 1).unwrap());
-        first.record_outcome(CallOutcome::Throttled(Duration::from_millis(4_200)));
-        second.record_outcome(CallOutcome::Throttled(seconds(30)));
+        first.record_now(CallOutcome::Throttled(Duration::from_millis(4_200)));
+        second.record_now(CallOutcome::Throttled(seconds(30)));
         test.pass(30_000);
         test.results("a/x", 1, CallOutcome::Throttled(seconds(30)), 1);
         test.results("b/x", 1, STATUS, 5);
         test.pass(1_000);
         test.results("b/x", 1, STATUS, 1);
-        test.unproven("forged", "c/x", 1).unwrap().record_outcome(CallOutcome::Throttled(seconds(30)));
+        test.unproven("forged", "c/x", 1).unwrap().record_now(CallOutcome::Throttled(seconds(30)));
     });
     let output = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     let logged: Vec<_> =

@@ -13,7 +13,7 @@ fn five_failed_connections_in_a_row_open_the_host_and_a_probe_a_second_follows()
     for _ in 0..600 {
         test.pass(100);
         if let Ok(probe) = test.proven("a/x", 1) {
-            probe.record_outcome(CONNECTION);
+            probe.record_now(CONNECTION);
             probes += 1;
         }
     }
@@ -88,7 +88,7 @@ fn in_a_general_outage_each_application_sends_one_request_a_second() {
         for app in &apps {
             for resource in 0..3 {
                 if let Ok(request) = test.proven(&format!("{app}/u{resource}"), resource) {
-                    request.record_outcome(STATUS);
+                    request.record_now(STATUS);
                     sent += 1;
                 }
             }
@@ -139,7 +139,7 @@ fn a_request_from_before_the_outage_that_fails_in_it_makes_the_wait_no_longer() 
         let late = test.proven("a/x", 1).unwrap();
         test.results("a/x", 1, failure, 5);
         test.pass(400);
-        late.record_outcome(failure);
+        late.record_now(failure);
         let left = Duration::from_millis(600);
         assert_eq!(rejection(test.proven("a/x", 1)), Some((RejectionCause::Breaker(scope), left)));
     }
@@ -155,7 +155,7 @@ fn requests_from_before_the_outage_that_fail_after_it_open_no_breaker() {
         test.results("a/x", 1, CallOutcome::Answered, 1 + 8 + 32);
         assert_eq!(test.capacity("a/x", 1), 200);
         for late in late {
-            late.record_outcome(failure);
+            late.record_now(failure);
         }
         assert_eq!(test.capacity("a/x", 1), 200, "{failure:?}");
     }
@@ -181,7 +181,7 @@ fn a_request_that_ends_in_the_ramp_admits_one_more() {
     for answered in [true, false] {
         let one = eight.pop().unwrap();
         if answered {
-            one.record_outcome(CallOutcome::Answered);
+            one.record_now(CallOutcome::Answered);
         } else {
             drop(one);
         }
@@ -236,7 +236,7 @@ fn in_an_outage_an_application_of_many_tokens_sends_one_request_a_second() {
             for number in 0..20 {
                 let user = if one_user { 0 } else { number };
                 if let Ok(request) = test.proven(&format!("a/x/u{user}/t{number}"), tick % 7 + number) {
-                    request.record_outcome(STATUS);
+                    request.record_now(STATUS);
                     sent += 1;
                 }
             }
