@@ -49,6 +49,9 @@ impl CacheStatus {
         {
             return templates::header_value(TemplateKind::Hit, ttl);
         }
+        if *self == STORED_MISS {
+            return HeaderValue::from_static(STORED_MISS_VALUE);
+        }
         let mut text = String::with_capacity(64);
         text.push_str(PSEUDONYM);
         // Writing to a string cannot fail.
@@ -74,6 +77,17 @@ impl CacheStatus {
     }
 }
 
+/// Status of nearly all misses.
+const STORED_MISS: CacheStatus = CacheStatus {
+    hit: None,
+    forward: Some(Forward::UriMiss),
+    forward_status: Some(StatusCode::OK),
+    stored: true,
+    collapsed: false,
+    detail: None,
+};
+const STORED_MISS_VALUE: &str = "connector-cache; fwd=uri-miss; fwd-status=200; stored";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +103,7 @@ mod tests {
             ..CacheStatus::default()
         };
         assert_eq!(miss.header_value(), "connector-cache; fwd=uri-miss; fwd-status=200; stored");
+        let renewed = CacheStatus { forward: Some(Forward::Stale), ..miss };
+        assert_eq!(renewed.header_value(), "connector-cache; fwd=stale; fwd-status=200; stored");
     }
 }
