@@ -87,10 +87,8 @@ impl Handler for Proxy {
         let now = self.0.fetcher.clock.now_at(request.created_at);
         let rules = RequestRules { config, client: config.directives(request.headers()), now };
         // The digest does not cover `Connector-Cache`, which forces a refresh.
-        let token = RawTokenHash::from_request(request, &self.0.hash_keys);
-        let digest = token
-            .filter(|_| !request.has_refresh_field)
-            .and_then(|token| RequestDigest::compute(request, token, &self.0.hash_keys));
+        let (digest, token) = RequestDigest::compute(request, &self.0.hash_keys).unzip();
+        let digest = digest.filter(|_| !request.has_refresh_field);
         if let Some((found, assessment)) =
             digest.and_then(|digest| self.lookup_in_thread_cache(digest, &rules))
         {
@@ -287,7 +285,7 @@ fn is_backing_off(found: &Found, token: TokenHash, claims: &Claims, rules: &Requ
 struct LookupContext<'a> {
     request: &'a RequestView<'a>,
     ids: &'a Ids,
-    /// Hash of the token, if the request has one Bearer token.
+    /// Hash of the token, if the request has a digest.
     token: Option<RawTokenHash>,
     /// Digest of the request, if its lookup may be cached by the thread.
     digest: Option<RequestDigest>,

@@ -4,7 +4,6 @@ use http::{HeaderMap, header};
 
 use super::{HashKeys, LogTag, RawTokenHash, Token, TokenHash};
 use crate::http::rejection::Rejection;
-use crate::http::validate::RequestView;
 
 /// The token of one request with its hash and log tag.
 #[derive(Debug)]
@@ -56,38 +55,36 @@ impl Identity {
 }
 
 impl RawTokenHash {
-    /// Hashes the token of a request. Returns `None` if `Authorization` does not have exactly one line with a Bearer token; the
-    /// form of the token is not checked.
-    pub fn from_request(view: &RequestView<'_>, hash_keys: &HashKeys) -> Option<Self> {
-        let token = parse_bearer(view.authorization.single()?.as_bytes()).ok()?;
-        Some(Self::of(token, hash_keys))
-    }
-
-    fn of(token: &[u8], hash_keys: &HashKeys) -> Self {
+    pub(super) fn of(token: &[u8], hash_keys: &HashKeys) -> Self {
         Self(hash_keys.tokens.hash(&[token]))
     }
 }
 
+/// Divides a line of `Authorization` into its scheme, with the blanks after it, and its token. Neither is checked.
+pub(super) fn split_scheme(line: &[u8]) -> (&[u8], &[u8]) {
+    // The form of nearly all clients.
+    let (usual, token) = line.split_at(BEARER.len().min(line.len()));
+    if usual == BEARER && token.first().is_some_and(|first| *first != b' ') {
+        return (usual, token);
+    }
+    let name = line.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let blanks = line.iter().skip(name).take_while(|byte| **byte == b' ').count();
+    line.split_at(name + blanks)
+}
+
 /// Returns the token of a Bearer credential. Its form is not checked.
 fn parse_bearer(line: &[u8]) -> Result<&[u8], Rejection> {
-    // The form of nearly all clients.
-    if let Some(token @ [first, ..]) = line.strip_prefix(b"Bearer ")
-        && *first != b' '
-    {
-        return Ok(token);
-    }
-    let (scheme, rest) =
-        line.split_at(line.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(line.len()));
-    let spaces = rest.iter().take_while(|byte| **byte == b' ').count();
-    let token = rest.get(spaces..).unwrap_or_default();
-    if scheme.eq_ignore_ascii_case(b"bearer") && spaces > 0 && !token.is_empty() {
+    let (scheme, token) = split_scheme(line);
+    let name = scheme.trim_ascii_end();
+    let is_bearer = name.eq_ignore_ascii_case(b"bearer");
+    if is_bearer && name.len() < scheme.len() && !token.is_empty() {
         return Ok(token);
     }
     Err(if line.contains(&b',') {
         Rejection::SeveralTokens
-    } else if scheme.is_empty() && rest.is_empty() {
+    } else if line.is_empty() {
         Rejection::NoToken
-    } else if !scheme.eq_ignore_ascii_case(b"bearer") {
+    } else if !is_bearer {
         Rejection::Scheme
     } else if token.is_empty() {
         Rejection::NoToken
@@ -114,6 +111,8 @@ fn is_b64token(byte: u8) -> bool {
     let is_digit_or_mark = byte.wrapping_sub(b'-') <= b'9' - b'-';
     is_letter || is_digit_or_mark || byte == b'_' || byte == b'~' || byte == b'+'
 }
+
+const BEARER: &[u8] = b"Bearer ";
 
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ fn digest(hash_keys: &HashKeys, target: &str, fields: &[(&str, &str)]) -> Option
         fields.iter().fold(Request::get(target), |request, (name, value)| request.header(*name, *value));
     let head = request.body(()).unwrap().into_parts().0;
     let view = RequestView::new(&head);
-    RequestDigest::compute(&view, RawTokenHash::from_request(&view, hash_keys)?, hash_keys)
+    RequestDigest::compute(&view, hash_keys).map(|(digest, _)| digest)
 }
 
 #[test]
@@ -25,16 +25,14 @@ fn t05_digests_are_equal_exactly_where_token_target_and_accept_are_equal() {
     let known = of("/x?y", &[TOKEN, ACCEPT]);
     assert!(known.is_some());
     assert_eq!(of("/x?y", &[("user-agent", "b"), ACCEPT, TOKEN]), known, "no other field is covered");
-    assert_eq!(
-        of("/x?y", &[("authorization", "bearer  a"), ACCEPT]),
-        known,
-        "the scheme is no part of the token"
-    );
     for (target, fields) in [
         ("/x?z", [TOKEN, ACCEPT]),
         ("/x", [TOKEN, ACCEPT]),
         ("/X?y", [TOKEN, ACCEPT]),
         ("/x?y", [("authorization", "Bearer b"), ACCEPT]),
+        ("/x?y", [("authorization", "bearer a"), ACCEPT]),
+        ("/x?y", [("authorization", "Bearer  a"), ACCEPT]),
+        ("/x?y", [("authorization", "a"), ACCEPT]),
         ("/x?y", [TOKEN, ("accept", "application/JSON")]),
         ("/x?y", [TOKEN, ("accept", "")]),
         ("/x?y", [TOKEN, ("user-agent", "application/json")]),
@@ -49,8 +47,7 @@ fn t05_digests_are_equal_exactly_where_token_target_and_accept_are_equal() {
 #[test]
 fn a_request_without_a_token_or_with_a_field_in_several_lines_has_no_digest() {
     let hash_keys = HashKeys::random().unwrap();
-    let basic = ("authorization", "Basic a");
-    for fields in [&[ACCEPT][..], &[basic], &[TOKEN, TOKEN], &[TOKEN, ACCEPT, ACCEPT]] {
+    for fields in [&[ACCEPT][..], &[TOKEN, TOKEN], &[TOKEN, ACCEPT, ACCEPT]] {
         assert_eq!(digest(&hash_keys, "/x", fields), None, "{fields:?}");
     }
 }

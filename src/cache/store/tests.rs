@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, Request, header};
 
 use super::*;
-use crate::auth::{ClaimKind, HashKeys, Identity, RawTokenHash};
+use crate::auth::{ClaimKind, HashKeys, Identity};
 use crate::cache::entry::EntityTagHasher;
 use crate::cache::freshness::Lifetime;
 use crate::http::validate::RequestView;
@@ -116,8 +116,7 @@ impl Stage {
         request.headers_mut().clone_from(&caller.headers);
         let head = request.into_parts().0;
         let view = RequestView::new(&head);
-        let token = RawTokenHash::from_request(&view, &self.hash_keys).unwrap();
-        RequestDigest::compute(&view, token, &self.hash_keys).unwrap()
+        RequestDigest::compute(&view, &self.hash_keys).unwrap().0
     }
 
     fn cache_lookup(&self, caller: &Caller, entry: &Arc<Entry>) {
