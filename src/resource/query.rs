@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use memchr::{memchr, memchr3_iter};
 use percent_encoding::percent_decode_str;
 
 use super::ApiVersion;
@@ -60,7 +59,7 @@ thread_local! {
 
 fn parse_options(query: &str, version: ApiVersion) -> Result<ParsedQuery, QueryError> {
     // Graph does not read a plus sign as a blank (microsoftgraph/msgraph-sdk-dotnet#1081), and no name has one.
-    if memchr(b'+', query.as_bytes()).is_some() {
+    if query.contains('+') {
         return Err(QueryError::Plus);
     }
     let (mut expand, mut select) = (None, None);
@@ -86,10 +85,7 @@ fn parse_options(query: &str, version: ApiVersion) -> Result<ParsedQuery, QueryE
 
 /// Decodes a name or a value. Most of them have nothing to decode.
 fn decode(part: &str) -> Cow<'_, str> {
-    match memchr(b'%', part.as_bytes()) {
-        Some(_) => percent_decode_str(part).decode_utf8_lossy(),
-        None => Cow::Borrowed(part),
-    }
+    if part.contains('%') { percent_decode_str(part).decode_utf8_lossy() } else { Cow::Borrowed(part) }
 }
 
 /// A supported query option.
@@ -176,17 +172,15 @@ fn parse_nested(options: &str, version: ApiVersion) -> Result<PropertySet, Query
 /// Splits a list at commas outside parentheses. An unbalanced parenthesis stays in its item and causes a rejection,
 /// because no step, option or name contains a parenthesis.
 fn split_outside_parentheses(list: &str) -> impl Iterator<Item = &str> {
-    let mut is_inside = false;
-    let commas = memchr3_iter(b',', b'(', b')', list.as_bytes()).filter(move |&at| {
-        match list.as_bytes()[at] {
-            b'(' => is_inside = true,
-            b')' => is_inside = false,
-            _ => return !is_inside,
+    let mut inside = false;
+    list.split(move |symbol| {
+        match symbol {
+            '(' => inside = true,
+            ')' => inside = false,
+            _ => {}
         }
-        false
-    });
-    let mut start = 0;
-    commas.chain([list.len()]).map(move |end| &list[std::mem::replace(&mut start, end + 1)..end])
+        symbol == ',' && !inside
+    })
 }
 
 /// Longer queries are parsed each time. A query with all names has about 300 bytes.

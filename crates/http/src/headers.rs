@@ -13,12 +13,12 @@ use crate::date;
 /// Returns the fields of a 200 that are stored with the entry. `Content-Type` is always among them, always with the
 /// charset utf-8. Fields that `Connection` names are for this hop only (RFC 9110, section 7.6.1; RFC 9111, section
 /// 3.1).
-pub fn stored_headers(from: &HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
+fn stored_headers(from: &HeaderMap) -> Box<[(HeaderName, HeaderValue)]> {
     let others = stored_beside_content_type(from).map(|(name, value)| (name.clone(), value.clone()));
     std::iter::once((header::CONTENT_TYPE, stored_content_type(from))).chain(others).collect()
 }
 
-/// Returns [`stored_headers`] unless they are the [`common_headers`].
+/// Returns the fields of a 200 that are stored with the entry, unless they are the [`common_headers`].
 pub fn uncommon_headers(from: &HeaderMap) -> Option<Box<[(HeaderName, HeaderValue)]>> {
     let ((_, content_type), others) = common_headers().split_first()?;
     let others = others.iter().map(|(name, value)| (name, value));
@@ -38,7 +38,7 @@ fn stored_beside_content_type(from: &HeaderMap) -> impl Iterator<Item = (&Header
     })
 }
 
-/// Returns the most frequent result of [`stored_headers`].
+/// Returns the fields of most entries.
 pub fn common_headers() -> &'static [(HeaderName, HeaderValue)] {
     static COMMON_HEADERS: LazyLock<[(HeaderName, HeaderValue); 2]> = LazyLock::new(|| {
         let [content_type, .., odata] = COMMON_VALUES.map(HeaderValue::from_static);
@@ -54,8 +54,7 @@ pub fn challenges(from: &HeaderMap) -> impl Iterator<Item = HeaderValue> + '_ {
 
 /// Returns whether a `Content-Type` is JSON: `application/json`, or a subtype in `+json`.
 pub fn is_json(value: &HeaderValue) -> bool {
-    let [content_types @ .., _] = COMMON_VALUES;
-    if content_types.iter().any(|common| value.as_bytes() == common.as_bytes()) {
+    if is_common_content_type(value) {
         return true;
     }
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -63,12 +62,17 @@ pub fn is_json(value: &HeaderValue) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
+/// Returns whether a `Content-Type` is one of Graph's own.
+fn is_common_content_type(value: &HeaderValue) -> bool {
+    let [content_types @ .., _] = COMMON_VALUES;
+    content_types.iter().any(|common| value.as_bytes() == common.as_bytes())
+}
+
 /// Returns a JSON content type with the charset utf-8, which the scrubber reads and writes, whatever the original
 /// charset. Of the other parameters those of OData are kept, with values that OData defines: any other text could be a
 /// credential. Returns `None` if the value is not JSON or has quotes.
 fn with_utf8_charset(value: &HeaderValue) -> Option<HeaderValue> {
-    let [content_types @ .., _] = COMMON_VALUES;
-    if content_types.iter().any(|common| value.as_bytes() == common.as_bytes()) {
+    if is_common_content_type(value) {
         return Some(value.clone());
     }
     if !is_json(value) || !is_plain(value) {
