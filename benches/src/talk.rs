@@ -43,7 +43,7 @@ impl Talk {
     }
 }
 
-/// The same without a runtime, for whoever measures time.
+/// The same without a runtime, for measurements of time.
 pub struct PlainTalk {
     stream: std::net::TcpStream,
     answer: Vec<u8>,

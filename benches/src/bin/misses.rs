@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         servers.iter().map(|server| Server::at(server, talks)).collect::<Result<Vec<_>, _>>()?;
     let count: usize = count.parse()?;
     for turn in 0..count.div_ceil(TURN) {
-        // Another first each turn: nobody always follows the same one.
+        // Another first each turn, so that no server always follows the same one.
         servers.rotate_left(1);
         for server in &mut servers {
             server.turn(&plan, turn * TURN..count.min((turn + 1) * TURN))?;

@@ -1,4 +1,4 @@
-//! Claims in a form that identifies nobody.
+//! Claims in a form that does not identify a person.
 //!
 //! The output is meant for tickets and chats. Of a user (`oid`, `sub`) it has only the form, because the first characters
 //! of a GUID are enough to find the user in a directory. Of a tenant and an application it has four characters, and names of
