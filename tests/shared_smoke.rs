@@ -247,6 +247,24 @@ async fn a_forced_refresh_reaches_the_other_replicas() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn forced_refreshes_without_a_pause_between_them_are_all_written() {
+    let Some(store) = Store::start() else { return };
+    let origin = OriginServer::start().await;
+    origin.any([Reply::json("{}")]);
+    let (one, token) = (store.replica(&origin.url()).await, token());
+    one.read(&token).await;
+    wait_for_writes(&one, 1.0).await;
+    // The event of the first refresh waits for the store while the second one receives its response.
+    store.cli(&["client", "pause", "100", "write"]);
+    let refresh = [("authorization", &*format!("Bearer {token}")), ("connector-cache", "refresh")];
+    for _ in 0..2 {
+        client::get(one.data, &path("B2X_1_x"), &refresh).await;
+    }
+    wait_for_writes(&one, 3.0).await;
+    one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_replica_calls_graph_for_a_token_and_the_other_waits_for_the_value() {
     let Some(store) = Store::start() else { return };
     let (origin, gate) = (OriginServer::start().await, Gate::default());

@@ -154,18 +154,29 @@ impl EventIndex {
 
     /// Returns whether a value of this log is valid: no matching event is newer than its position.
     pub(super) fn admits(&self, subject: Subject<'_>, stamp: &Stamp) -> bool {
+        self.admits_after(subject, stamp, None)
+    }
+
+    /// Returns whether the response of a forced refresh may be written. `last`: the last event of this process when the fetch
+    /// began. Forced refreshes up to this event had their responses before, so their events do not make the response invalid,
+    /// although the log may not have been read up to them.
+    pub(super) fn admits_after(&self, subject: Subject<'_>, stamp: &Stamp, last: Option<EventName>) -> bool {
         let Position { generation, id: position } = stamp.position;
         if self.position.is_none_or(|own| own.generation != generation) || position < self.floor {
             return false;
         }
         let own = subject.claims.principal.to_bytes();
+        let is_exempt = |name: &EventName| {
+            stamp.renewal == Some(*name)
+                || last.is_some_and(|last| last.replica == name.replica && name.number <= last.number)
+        };
         let is_newer = |id: Option<&LogId>| id.is_some_and(|id| *id > position);
         let is_refused = [Some(own), subject.other_principal].into_iter().flatten().any(|principal| {
             let key = (principal, subject.form.clone());
             let renewed = self.renewed.get(&key);
             is_newer(self.withdrawn.get(&principal))
                 || is_newer(self.withdrawn_resources.get(&key))
-                || renewed.is_some_and(|(id, name)| *id > position && stamp.renewal != Some(*name))
+                || renewed.is_some_and(|(id, name)| *id > position && !is_exempt(name))
         });
         let selects = |selector: &PurgeSelector| selector.selects(Some(subject.claims), subject.resource);
         let is_purged =
@@ -176,7 +187,7 @@ impl EventIndex {
                 principals.contains(&own) && form.as_ref().is_none_or(|form| form == subject.form)
             }
             Matcher::Renew(principals, form) => {
-                principals.contains(&own) && form == subject.form && stamp.renewal != Some(*name)
+                principals.contains(&own) && form == subject.form && !is_exempt(name)
             }
         });
         !is_refused && !is_purged && !is_pending

@@ -60,6 +60,11 @@ impl Outbox {
         (name, dropped)
     }
 
+    /// Returns the name of the last event that was added.
+    pub(super) fn last(&self) -> EventName {
+        EventName { replica: self.replica, number: self.queue().numbered }
+    }
+
     /// Adds the events of the last seconds again, before all others.
     pub(super) fn repeat_recent(&self) {
         let mut queue = self.queue();

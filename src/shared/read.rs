@@ -37,7 +37,8 @@ pub struct SharedFetch {
     position: Option<Position>,
     /// Hashes of the principal, for an event of a forced refresh.
     principals: Vec<[u8; 16]>,
-    is_renewal: bool,
+    /// Last event of this process when a forced refresh began; `None` for other fetches.
+    renewal_after: Option<EventName>,
     is_proven: bool,
     was_read: bool,
     last_read: LastRead,
@@ -107,7 +108,7 @@ impl SharedFetch {
             form,
             position,
             principals: if is_renewal { tier.principals(claims, token) } else { Vec::new() },
-            is_renewal,
+            renewal_after: is_renewal.then(|| tier.outbox.last()),
             is_proven: false,
             was_read: false,
             last_read: LastRead::None,
@@ -237,7 +238,7 @@ impl SharedFetch {
     /// Queues an entry that Graph sent to the token, and the proof of it. The caller has its response, or receives it without
     /// waiting for this.
     pub fn write(mut self, entry: &Arc<Entry>, rules: &freshness::Config, now: Now) {
-        let renewal: Option<EventName> = self.is_renewal.then(|| {
+        let renewal: Option<EventName> = self.renewal_after.map(|_| {
             let principals = std::mem::take(&mut self.principals);
             self.tier.publish_with(EventKind::Renew { principals, resource: self.form.clone() })
         });
@@ -247,7 +248,7 @@ impl SharedFetch {
             return;
         }
         let stamp = Stamp { position, renewal, asked_ms: entry.requested_at.unix_millis() };
-        if !self.tier.index().admits(self.subject(), &stamp) {
+        if !self.tier.index().admits_after(self.subject(), &stamp, self.renewal_after) {
             return;
         }
         let token_left = self.claims.expiry.remaining(now);

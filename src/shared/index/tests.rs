@@ -110,6 +110,33 @@ fn the_response_of_a_forced_refresh_survives_its_own_event_only() {
 }
 
 #[test]
+fn a_forced_refresh_may_be_written_although_the_log_is_not_read_up_to_the_one_before() {
+    let case = Case::new();
+    let mut index = begun();
+    let renew = || Matcher::Renew(vec![[1; 16]], case.form.clone());
+    let admits = |index: &EventIndex, last| {
+        let position = Position { generation: 1, id: id(12) };
+        let subject = Subject {
+            claims: &case.claims,
+            other_principal: None,
+            resource: &case.resource,
+            form: &case.form,
+        };
+        index.admits_after(
+            subject,
+            &Stamp { position, renewal: Some(name(2)), asked_ms: 0 },
+            Some(name(last)),
+        )
+    };
+    index.insert_pending(name(1), renew());
+    assert!(admits(&index, 1) && !admits(&index, 0), "pending");
+    index.resolve(name(1), id(20));
+    assert!(admits(&index, 1) && !admits(&index, 0), "in the log");
+    index.insert(id(30), EventName { replica: 8, number: 1 }, renew());
+    assert!(!admits(&index, 1), "of another replica");
+}
+
+#[test]
 fn the_index_is_bounded_and_refuses_what_it_no_longer_knows() {
     let case = Case::new();
     let mut index = begun();
