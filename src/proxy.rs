@@ -50,6 +50,7 @@ use crate::proxy::response::ResponseBuilder;
 use crate::proxy::runtime_config::RuntimeConfig;
 use crate::proxy::waiting_requests::WaitingRequests;
 use crate::resource::{ApiVersion, Resource};
+use crate::support::boxed::boxed;
 use crate::support::clock::Now;
 
 /// The cache decision. Clones share all state.
@@ -192,7 +193,7 @@ impl Proxy {
             Err(reason) => Lookup::Continue(NextStep::Bypass(*reason)),
         };
         Ok(next.map(|next| {
-            Box::new(PreparedRequest {
+            boxed(|| PreparedRequest {
                 config: Arc::clone(rules.config),
                 resource,
                 identity,

@@ -21,6 +21,7 @@ use crate::http::rejection::Rejection;
 use crate::proxy::fetch::{FetchRequest, Fetched, Fetcher, PreparedFetch, SharedUse};
 use crate::proxy::refresh_limit::RefreshDemand;
 use crate::proxy::waiting_requests::WaitPermit;
+use crate::support::boxed::boxed_pin;
 use crate::support::clock::Now;
 use crate::support::detach_on_drop::DetachOnDrop;
 use crate::support::poll_once::poll_once;
@@ -64,7 +65,7 @@ impl Proxy {
                     RefreshDemand::None => SharedUse::Read(client),
                     RefreshDemand::Limited | RefreshDemand::Permitted => SharedUse::Renew,
                 };
-                let fetch = self.lead_fetch(Arc::clone(request), lease, obligation, shared_use);
+                let fetch = || self.lead_fetch(Arc::clone(request), lease, obligation, shared_use);
                 match DetachOnDrop::new(fetch, &self.0.tasks).await {
                     Some(fetched) => with_outcome(fetched),
                     None => self.fetch_alone(request).await,
@@ -130,7 +131,7 @@ impl Proxy {
     /// others would be larger.
     pub(super) async fn fetch_alone(&self, request: &FetchRequest) -> (Fetched, Outcome) {
         let lease = self.lease(request);
-        with_outcome(Box::pin(self.0.fetcher.fetch(request, &lease)).await)
+        with_outcome(boxed_pin(|| self.0.fetcher.fetch(request, &lease)).await)
     }
 
     /// Returns whether the result for another request of the same token may be used for this one: an error response to the
@@ -186,7 +187,7 @@ impl Proxy {
             let prepared =
                 prepare_while_wanted(&inner.fetcher, (&request, &lease, shared_use), &callers).await?;
             let fetched = match prepared {
-                Ok(prepared) => inner.fetcher.send(&request, prepared, &lease).await,
+                Ok(prepared) => pin!(inner.fetcher.send(&request, prepared, &lease)).await,
                 Err(fetched) => fetched,
             };
             // The token is dropped before the followers get the result.

@@ -35,6 +35,7 @@ use crate::proxy::error_response::ErrorResponse;
 use crate::proxy::handler::{Handler, HandlerResponse, Lookup};
 use crate::proxy::runtime_config::{LiveConfig, RuntimeConfig};
 use crate::server::{Peer, Service};
+use crate::support::boxed::{boxed, boxed_pin};
 use crate::support::byte_budget::ByteBudget;
 use client_fields::ClientFields;
 use record::RequestRecord;
@@ -95,7 +96,7 @@ impl<H: Handler> RequestStack<H> {
             // Where content follows, the response must not be sent before `respond` holds the body.
             Err(reason) => Err(reason),
         };
-        ControlFlow::Continue(Box::new(PendingRequest {
+        ControlFlow::Continue(boxed(|| PendingRequest {
             ids,
             start,
             span,
@@ -104,12 +105,13 @@ impl<H: Handler> RequestStack<H> {
         }))
     }
 
-    /// Runs the rest of a request, within the request timeout.
-    pub async fn respond(
+    /// Runs the rest of a request, within the request timeout. `content` is held until the response is complete: dropped unread,
+    /// it ends the connection.
+    pub async fn respond<C>(
         &self,
         pending: Box<PendingRequest<H::Prepared>>,
         mut head: Parts,
-        has_content: bool,
+        content: Option<C>,
         peer: Peer,
     ) -> Response {
         let PendingRequest { ids, start, span, config, next } = *pending;
@@ -128,7 +130,7 @@ impl<H: Handler> RequestStack<H> {
             Err(reason) => self.reject(reason, &ids),
         };
         let mut response = self.finish(response, &head, &ids, peer.ip(), record);
-        if has_content {
+        if content.is_some() {
             close(&mut response, head.version);
         }
         response
@@ -187,7 +189,7 @@ impl<H: Handler> RequestStack<H> {
     ) -> HandlerResponse {
         // The handler shares no state that a panic could leave half changed.
         // In an allocation of its own, because each wrapper around it would copy it.
-        let response = Box::pin(self.handler.respond(prepared, headers, ids, peer));
+        let response = boxed_pin(|| self.handler.respond(prepared, headers, ids, peer));
         let response = AssertUnwindSafe(response).catch_unwind();
         match tokio::time::timeout(request_timeout, response).await {
             Ok(Ok(response)) => response,
@@ -225,15 +227,16 @@ impl<H: Handler> Service for RequestStack<H> {
         Self::try_respond(self, head, has_content, peer)
     }
 
-    async fn respond(
+    // Inlined, so that the future is built where it is stored.
+    #[inline]
+    fn respond(
         &self,
         pending: Self::Pending,
         head: Parts,
         content: Option<Incoming>,
         peer: Peer,
-    ) -> Response {
-        // The body is held until the response is complete: dropped unread, it ends the connection.
-        Self::respond(self, pending, head, content.is_some(), peer).await
+    ) -> impl Future<Output = Response> + Send {
+        Self::respond(self, pending, head, content, peer)
     }
 }
 

@@ -226,17 +226,18 @@ impl GraphClient {
                 }
             };
             let condition = call.condition.filter(|_| retry.is_none());
-            match self.attempt(lease, call, condition, limits, span).await {
-                Err(AttemptError::Retryable(reason)) if retry.is_none() || reason == Retry::LargeHead => {
-                    self.metrics.retries.inc(reason);
-                    if reason == Retry::LargeHead {
-                        pool.accept_many_fields();
-                        self.replace_pool(pool);
-                    }
-                    retry = Some(reason);
-                }
-                result => return result,
+            // Pinned, as in `attempt`.
+            let result = pin!(self.attempt(lease, call, condition, limits, span)).await;
+            let Err(AttemptError::Retryable(reason)) = result else { return result };
+            if retry.is_some() && reason != Retry::LargeHead {
+                return result;
             }
+            self.metrics.retries.inc(reason);
+            if reason == Retry::LargeHead {
+                pool.accept_many_fields();
+                self.replace_pool(pool);
+            }
+            retry = Some(reason);
         }
     }
 
@@ -299,7 +300,7 @@ impl GraphClient {
         let Some(request) = build_request(&self.base, connection.protocol(), parts) else {
             return Err(protocol_error);
         };
-        match connection.send(request).await {
+        match pin!(connection.send(request)).await {
             // They may have arrived together with the final response, or have ended the connection.
             _ if connection.state().has_too_many_interim_responses() => {
                 reuse.close_when_idle();

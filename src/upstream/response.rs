@@ -42,7 +42,7 @@ pub(super) async fn receive(
         200 | 400..600 => {}
         _ => return Err(UpstreamFailure::Status),
     }
-    let body = collect_until(deadline, body, &head.headers, limits).await;
+    let body = pin!(collect_until(deadline, body, &head.headers, limits)).await;
     // The wait for a thread that decodes is no time of Graph.
     let body = match body {
         Ok(encoded) => encoded.decode(limits).await,

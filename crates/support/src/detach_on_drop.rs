@@ -11,6 +11,8 @@ use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
+use crate::boxed::boxed_pin;
+
 /// Wraps a future; if the wrapper is dropped before completion, the future is spawned on the runtime and runs to its
 /// end.
 pub struct DetachOnDrop<T: Send + 'static> {
@@ -22,10 +24,13 @@ pub struct DetachOnDrop<T: Send + 'static> {
 type BoxedFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 impl<T: Send + 'static> DetachOnDrop<T> {
-    /// Wraps `future`, which is tracked by `tasks` from now on. Must be called within a runtime.
-    pub fn new(future: impl Future<Output = T> + Send + 'static, tasks: &TaskTracker) -> Self {
+    /// Wraps the future that `build` returns, which is tracked by `tasks` from now on. Must be called within a runtime.
+    pub fn new<F>(build: impl FnOnce() -> F, tasks: &TaskTracker) -> Self
+    where
+        F: Future<Output = T> + Send + 'static,
+    {
         // The token stands beside the future: a wrapper around the future would copy it once more.
-        Self { future: Some((Box::pin(future), tasks.token())), runtime: Handle::current() }
+        Self { future: Some((boxed_pin(build), tasks.token())), runtime: Handle::current() }
     }
 }
 
@@ -70,7 +75,7 @@ mod tests {
             let _ = tell.send(7);
             7
         };
-        (DetachOnDrop::new(future, tasks), go, received)
+        (DetachOnDrop::new(|| future, tasks), go, received)
     }
 
     fn others() -> usize {
@@ -108,7 +113,7 @@ mod tests {
     #[tokio::test]
     async fn a_future_that_panicked_is_not_spawned() {
         let tasks = TaskTracker::new();
-        let detachable = DetachOnDrop::new(async { panic!("as a test") }, &tasks);
+        let detachable = DetachOnDrop::new(|| async { panic!("as a test") }, &tasks);
         let panicked: Result<(), _> = tokio::spawn(detachable).await;
         assert!(panicked.is_err_and(|error| error.is_panic()));
         assert_eq!((tasks.len(), others()), (0, 0));

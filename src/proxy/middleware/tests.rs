@@ -60,7 +60,9 @@ fn stack() -> (RequestStack<Stub>, Arc<Metrics>) {
 async fn respond(stack: &RequestStack<Stub>, head: Parts, has_body: bool) -> Response {
     match stack.try_respond(&head, has_body, &PEER.into()) {
         ControlFlow::Break(response) => response,
-        ControlFlow::Continue(pending) => stack.respond(pending, head, has_body, PEER.into()).await,
+        ControlFlow::Continue(pending) => {
+            stack.respond(pending, head, has_body.then_some(()), PEER.into()).await
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use super::state::ResponseGuard;
 use crate::http::error::Response;
 use crate::server::streamed_body::StreamedBody;
 use crate::server::{Peer, Service};
+use crate::support::boxed::boxed_pin;
 
 /// Responds to one request, which `guard` counts. `streams` is the executor of an HTTP/2 connection. The end of a body
 /// whose length is unknown is awaited for at most `body_timeout`.
@@ -39,7 +40,7 @@ pub(super) fn respond<S: Service>(
     if !body.is_end_stream() {
         let (service, progress) = (Arc::clone(service), streams.map(StreamExecutor::track_body));
         let peer = peer.clone();
-        return Either::Right(Either::Left(Box::pin(async move {
+        return Either::Right(Either::Left(boxed_pin(|| async move {
             let response = respond_after_body(&*service, (head, body), peer, &guard, body_timeout).await;
             Ok(track_async_response(response, version, guard, progress))
         })));
@@ -53,9 +54,9 @@ pub(super) fn respond<S: Service>(
     };
     let (service, progress) = (Arc::clone(service), streams.map(StreamExecutor::track_body));
     let peer = peer.clone();
-    Either::Right(Either::Right(Box::pin(async move {
+    Either::Right(Either::Right(boxed_pin(|| async move {
         // In an allocation of its own: a future that is moved into this one would occupy its size twice while it waits.
-        let response = Box::pin(service.respond(pending, head, None, peer)).await;
+        let response = boxed_pin(|| service.respond(pending, head, None, peer)).await;
         Ok(track_async_response(response, version, guard, progress))
     })))
 }
@@ -76,7 +77,7 @@ async fn respond_after_body<S: Service>(
     match service.try_respond(&head, has_content, &peer) {
         ControlFlow::Break(response) => response,
         ControlFlow::Continue(pending) => {
-            Box::pin(service.respond(pending, head, has_content.then_some(body), peer)).await
+            boxed_pin(|| service.respond(pending, head, has_content.then_some(body), peer)).await
         }
     }
 }
