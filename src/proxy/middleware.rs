@@ -227,7 +227,7 @@ impl<H: Handler> Service for RequestStack<H> {
         Self::try_respond(self, head, has_content, peer)
     }
 
-    // Inlined, so that the future is built where it is stored.
+    // Not an `async fn`, whose future would contain the one below and copy it.
     #[inline]
     fn respond(
         &self,

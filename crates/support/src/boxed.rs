@@ -12,7 +12,7 @@ pub fn boxed<T>(build: impl FnOnce() -> T) -> Box<T> {
     Box::write(place, build())
 }
 
-/// Does the same for a value that is pinned.
+/// Allocates, then builds a pinned value in place.
 pub fn boxed_pin<T>(build: impl FnOnce() -> T) -> Pin<Box<T>> {
     Box::into_pin(boxed(build))
 }
