@@ -209,8 +209,7 @@ async fn a_401_to_a_proven_token_withdraws_the_responses_on_all_replicas() {
     one.read(&token).await;
     wait_for_writes(&one, 1.0).await;
     assert!(is_shared_hit(&other.read(&token).await));
-    let refresh = [("authorization", &*format!("Bearer {token}")), ("connector-cache", "refresh")];
-    assert_eq!(client::get(one.data, &path("B2X_1_x"), &refresh).await.status, 401);
+    assert_eq!(one.refresh(&token).await.status, 401);
     within("the withdrawal", async {
         while other.read(&token).await.status != 401 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -231,8 +230,7 @@ async fn a_forced_refresh_reaches_the_other_replicas() {
     one.read(&token).await;
     wait_for_writes(&one, 1.0).await;
     assert!(is_shared_hit(&other.read(&token).await));
-    let refresh = [("authorization", &*format!("Bearer {token}")), ("connector-cache", "refresh")];
-    let renewed = client::get(one.data, &path("B2X_1_x"), &refresh).await;
+    let renewed = one.refresh(&token).await;
     assert!(renewed.text().contains("new"), "{}", renewed.text());
     wait_for_writes(&one, 2.0).await;
     within("the newer response", async {
@@ -256,9 +254,8 @@ async fn forced_refreshes_without_a_pause_between_them_are_all_written() {
     wait_for_writes(&one, 1.0).await;
     // The event of the first refresh waits for the store while the second one receives its response.
     store.cli(&["client", "pause", "100", "write"]);
-    let refresh = [("authorization", &*format!("Bearer {token}")), ("connector-cache", "refresh")];
     for _ in 0..2 {
-        client::get(one.data, &path("B2X_1_x"), &refresh).await;
+        one.refresh(&token).await;
     }
     wait_for_writes(&one, 3.0).await;
     one.stop().await;
@@ -336,8 +333,7 @@ async fn a_changed_value_and_a_flushed_store_are_misses() {
     let written = "connector_cache_shared_requests_total{op=\"write\",result=\"ok\"}";
     within("a write after the flush", async {
         while one.series(written).await < 2.0 {
-            let refresh = [("authorization", &*format!("Bearer {token}")), ("connector-cache", "refresh")];
-            assert_eq!(client::get(one.data, &path("B2X_1_x"), &refresh).await.status, 200);
+            assert_eq!(one.refresh(&token).await.status, 200);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })

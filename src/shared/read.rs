@@ -35,14 +35,21 @@ pub struct SharedFetch {
     form: ResourceForm,
     /// Last event that was applied when the fetch took its lease.
     position: Option<Position>,
-    /// Hashes of the principal, for an event of a forced refresh.
-    principals: Vec<[u8; 16]>,
-    /// Last event of this process when a forced refresh began; `None` for other fetches.
-    renewal_after: Option<EventName>,
+    /// `None` unless the caller demanded a newer response.
+    forced_refresh: Option<ForcedRefresh>,
     is_proven: bool,
     was_read: bool,
     last_read: LastRead,
     fill: Option<FillLease>,
+}
+
+/// Forced refresh that a fetch serves.
+#[derive(Debug)]
+struct ForcedRefresh {
+    /// Hashes of the principal, for the event.
+    principals: Vec<[u8; 16]>,
+    /// Last event of this process when the fetch began.
+    last: EventName,
 }
 
 /// Result of the last read of a fetch.
@@ -107,8 +114,10 @@ impl SharedFetch {
             resource: Arc::clone(resource),
             form,
             position,
-            principals: if is_renewal { tier.principals(claims, token) } else { Vec::new() },
-            renewal_after: is_renewal.then(|| tier.outbox.last()),
+            forced_refresh: is_renewal.then(|| ForcedRefresh {
+                principals: tier.principals(claims, token),
+                last: tier.outbox.last(),
+            }),
             is_proven: false,
             was_read: false,
             last_read: LastRead::None,
@@ -238,17 +247,18 @@ impl SharedFetch {
     /// Queues an entry that Graph sent to the token, and the proof of it. The caller has its response, or receives it without
     /// waiting for this.
     pub fn write(mut self, entry: &Arc<Entry>, rules: &freshness::Config, now: Now) {
-        let renewal: Option<EventName> = self.renewal_after.map(|_| {
-            let principals = std::mem::take(&mut self.principals);
-            self.tier.publish_with(EventKind::Renew { principals, resource: self.form.clone() })
+        let published = self.forced_refresh.take().map(|ForcedRefresh { principals, last }| {
+            let event = EventKind::Renew { principals, resource: self.form.clone() };
+            (self.tier.publish_with(event), last)
         });
+        let (renewal, last) = published.unzip();
         let Some(position) = self.position else { return };
         // A response that selecting fields chose is not for every request of its key.
         if entry.secondary_key().is_some() {
             return;
         }
         let stamp = Stamp { position, renewal, asked_ms: entry.requested_at.unix_millis() };
-        if !self.tier.index().admits_after(self.subject(), &stamp, self.renewal_after) {
+        if !self.tier.index().admits_after(self.subject(), &stamp, last) {
             return;
         }
         let token_left = self.claims.expiry.remaining(now);

@@ -88,6 +88,13 @@ impl Proxy {
         self.get(&path("B2X_1_x"), token).await
     }
 
+    /// Reads the same flow, and requires a new response of Graph.
+    pub async fn refresh(&self, token: &str) -> Response {
+        let authorization = format!("Bearer {token}");
+        let fields = [("authorization", &*authorization), ("connector-cache", "refresh")];
+        client::get(self.data, &path("B2X_1_x"), &fields).await
+    }
+
     /// Sends a GET with a token.
     pub async fn get(&self, path: &str, token: &str) -> Response {
         client::get(self.data, path, &[("authorization", &format!("Bearer {token}"))]).await

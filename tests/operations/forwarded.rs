@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use connector_cache::config::Config;
 
-use crate::common::client::get;
 use crate::common::origin::OriginServer;
 use crate::common::proxy::{Proxy, path};
 use crate::common::reply::Reply;
@@ -60,9 +59,7 @@ async fn a_response_past_its_freshness_and_a_demanded_refresh_are_counted_apart(
     proxy.read(&ada).await;
     proxy.clock.advance(Duration::from_secs(61));
     proxy.read(&ada).await;
-    let authorization = format!("Bearer {ada}");
-    let fields = [("authorization", &*authorization), ("connector-cache", "refresh")];
-    assert_eq!(get(proxy.data, &path("B2X_1_x"), &fields).await.status, 200);
+    assert_eq!(proxy.refresh(&ada).await.status, 200);
     assert_forwarded(&proxy, &[("no-proof", 1), ("stale", 1), ("request", 1)]).await;
     proxy.stop().await;
 }

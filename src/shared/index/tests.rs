@@ -29,16 +29,17 @@ impl Case {
         Self { claims, resource: Arc::new(resource), form }
     }
 
-    fn admits(&self, index: &EventIndex, position: u64, renewal: Option<EventName>) -> bool {
-        let position = Position { generation: 1, id: id(position) };
-        let subject = Subject {
-            claims: &self.claims,
-            other_principal: None,
-            resource: &self.resource,
-            form: &self.form,
-        };
-        index.admits(subject, &Stamp { position, renewal, asked_ms: 0 })
+    fn subject(&self) -> Subject<'_> {
+        Subject { claims: &self.claims, other_principal: None, resource: &self.resource, form: &self.form }
     }
+
+    fn admits(&self, index: &EventIndex, position: u64, renewal: Option<EventName>) -> bool {
+        index.admits(self.subject(), &stamp(position, renewal))
+    }
+}
+
+fn stamp(position: u64, renewal: Option<EventName>) -> Stamp {
+    Stamp { position: Position { generation: 1, id: id(position) }, renewal, asked_ms: 0 }
 }
 
 fn id(ms: u64) -> LogId {
@@ -115,18 +116,7 @@ fn a_forced_refresh_may_be_written_although_the_log_is_not_read_up_to_the_one_be
     let mut index = begun();
     let renew = || Matcher::Renew(vec![[1; 16]], case.form.clone());
     let admits = |index: &EventIndex, last| {
-        let position = Position { generation: 1, id: id(12) };
-        let subject = Subject {
-            claims: &case.claims,
-            other_principal: None,
-            resource: &case.resource,
-            form: &case.form,
-        };
-        index.admits_after(
-            subject,
-            &Stamp { position, renewal: Some(name(2)), asked_ms: 0 },
-            Some(name(last)),
-        )
+        index.admits_after(case.subject(), &stamp(12, Some(name(2))), Some(name(last)))
     };
     index.insert_pending(name(1), renew());
     assert!(admits(&index, 1) && !admits(&index, 0), "pending");
