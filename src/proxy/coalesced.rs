@@ -187,7 +187,7 @@ impl Proxy {
             let prepared =
                 prepare_while_wanted(&inner.fetcher, (&request, &lease, shared_use), &callers).await?;
             let fetched = match prepared {
-                Ok(prepared) => pin!(inner.fetcher.send(&request, prepared, &lease)).await,
+                Ok(prepared) => inner.fetcher.send(&request, prepared, &lease).await,
                 Err(fetched) => fetched,
             };
             // The token is dropped before the followers get the result.

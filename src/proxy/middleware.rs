@@ -228,7 +228,6 @@ impl<H: Handler> Service for RequestStack<H> {
     }
 
     // Not an `async fn`, whose future would contain the one below and copy it.
-    #[inline]
     fn respond(
         &self,
         pending: Self::Pending,
