@@ -8,6 +8,7 @@ mod background;
 mod check;
 pub mod commands;
 mod connection_cap;
+mod huge_pages;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod descriptors;

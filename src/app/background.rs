@@ -1,4 +1,5 @@
-//! Background tasks of a run: the announcement of the drain, the check of the wall clock, reports of suppressed log lines.
+//! Background tasks of a run: the announcement of the drain, the check of the wall clock, reports of suppressed log lines, huge
+//! pages for a large store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +7,9 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::huge_pages::HugePages;
 use crate::admin::readiness::Readiness;
+use crate::observability::hardening;
 use crate::observability::logging::SuppressedLines;
 use crate::observability::metrics::Metrics;
 use crate::proxy::Proxy;
@@ -18,14 +21,14 @@ pub(super) async fn announce_drain(stop: CancellationToken, readiness: Readiness
     metrics.draining.set(1);
 }
 
-/// Checks the wall clock and reports suppressed log lines, until it is aborted.
-pub(super) async fn watch(proxy: Proxy, suppressed: Option<SuppressedLines>) {
+/// Checks the wall clock, reports suppressed log lines and allows huge pages, until it is aborted.
+pub(super) async fn watch(proxy: Proxy, huge_pages: HugePages, suppressed: Option<SuppressedLines>) {
     let reports = async {
         if let Some(suppressed) = suppressed {
             report_suppressed(suppressed).await;
         }
     };
-    tokio::join!(watch_clock(proxy), reports);
+    tokio::join!(watch_clock(proxy.clone()), watch_store(proxy, huge_pages), reports);
 }
 
 /// Empties the cache when the wall clock was set back by more than [`MAX_CLOCK_STEP`]: the expiry times of stored tokens were
@@ -42,6 +45,19 @@ async fn watch_clock(proxy: Proxy) {
             fetcher.metrics.clock_steps.inc();
             fetcher.metrics.purged.inc_by(fetcher.store.clear());
             fetcher.clock.resync_wall_clock();
+        }
+    }
+}
+
+/// Allows huge pages while the store is large.
+async fn watch_store(proxy: Proxy, mut huge_pages: HugePages) {
+    let mut ticks = interval(Duration::from_secs(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Some(allowed) = huge_pages.update(proxy.inner().fetcher.store.recent_bytes()) {
+            // The call fails only on a kernel without huge pages.
+            let _ = hardening::allow_huge_pages(allowed);
         }
     }
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::background::{announce_drain, watch};
+use super::huge_pages::HugePages;
 use super::connection_cap::ConnectionCap;
 use super::reload::{self, LiveConfiguration};
 use super::warnings::{Machine, Warning, warnings};
@@ -59,9 +60,10 @@ impl App {
         // The admin port serves until the end of the drain, so that probes and scrapes observe it.
         let admin_stop = CancellationToken::new();
         let admin_task = tokio::spawn(admin_server.serve(listeners.admin, admin, admin_stop.clone()));
+        let huge_pages = HugePages::new(self.config.store.max_bytes);
         let _background = [
             AbortOnDropHandle::new(tokio::spawn(reload::watch(sources, Arc::clone(&self.reload_requests)))),
-            AbortOnDropHandle::new(tokio::spawn(watch(self.proxy.clone(), suppressed.clone()))),
+            AbortOnDropHandle::new(tokio::spawn(watch(self.proxy.clone(), huge_pages, suppressed.clone()))),
             AbortOnDropHandle::new(tokio::spawn(async move { console.run_console().await })),
             AbortOnDropHandle::new(tokio::spawn(announce_drain(
                 stop.clone(),

@@ -280,6 +280,11 @@ impl Store {
         lock_stripe(&self.grant_locks[usize::from(first) % LOCK_STRIPES])
     }
 
+    /// Returns the weight of all responses and proofs in bytes, without the changes of the last moments.
+    pub fn recent_bytes(&self) -> u64 {
+        self.entries.weighted_size() + self.grants.weighted_size()
+    }
+
     /// Returns the size after all pending evictions.
     pub fn size(&self) -> StoreSize {
         self.entries.run_pending_tasks();

@@ -1,5 +1,5 @@
-//! Requests of the process to the kernel: no core dumps and no debugger, because its memory holds callers' tokens, and no
-//! huge pages.
+//! Requests of the process to the kernel: no core dumps and no debugger, because its memory holds callers' tokens, and huge
+//! pages only while they are worth their memory.
 
 /// Prevents core files, and access to the memory by other processes of the same user.
 ///
@@ -12,14 +12,16 @@ pub fn harden() -> nix::Result<()> {
     nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0)
 }
 
-/// Disables transparent huge pages for this process (prctl(2), `PR_SET_THP_DISABLE`).
+/// Allows or forbids transparent huge pages for memory that this process uses from now on (prctl(2), `PR_SET_THP_DISABLE`).
 ///
-/// With huge pages the first access to an area of two megabytes allocates all of it: an idle process would hold twice the
-/// memory that it needs, and `cache.max_bytes` would limit less. Hits do not become faster with them. The allocator asks
-/// for none either; this is for kernels with `transparent_hugepage/enabled` set to `always`.
-pub fn disable_huge_pages() -> nix::Result<()> {
+/// With huge pages the first access to an area of two megabytes allocates all of it, and needs one page fault instead of 512.
+/// The allocator requests them (madvise(2), `MADV_HUGEPAGE`), so they take effect unless
+/// `/sys/kernel/mm/transparent_hugepage/enabled` is `never`. The call fails on a kernel without huge pages.
+pub fn allow_huge_pages(allowed: bool) -> nix::Result<()> {
     #[cfg(target_os = "linux")]
-    nix::sys::prctl::set_thp_disable(true)?;
+    nix::sys::prctl::set_thp_disable(!allowed)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = allowed;
     Ok(())
 }
 
@@ -38,8 +40,10 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn huge_pages_are_disabled() {
-        disable_huge_pages().unwrap();
-        assert!(nix::sys::prctl::get_thp_disable().unwrap());
+    fn huge_pages_are_forbidden_and_allowed_again() {
+        for allowed in [false, true] {
+            allow_huge_pages(allowed).unwrap();
+            assert_eq!(nix::sys::prctl::get_thp_disable().unwrap(), !allowed);
+        }
     }
 }

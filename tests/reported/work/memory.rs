@@ -1,4 +1,4 @@
-//! Memory after a purge.
+//! Memory after a purge, and huge pages.
 
 use futures_util::future::join_all;
 
@@ -10,9 +10,13 @@ use crate::common::serve::Serve;
 use crate::common::{token, within};
 
 fn resident_kib(serve: &Serve) -> u64 {
+    status(serve, "VmRSS:").trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Value of a line of `/proc/PID/status`.
+fn status(serve: &Serve, name: &str) -> String {
     let status = std::fs::read_to_string(format!("/proc/{}/status", serve.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+    status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
 }
 
 /// Sends requests for so many flows on eight connections, which are spread over all threads.
@@ -27,6 +31,12 @@ async fn read_flows(serve: &Serve, count: usize) {
         }
     }))
     .await;
+}
+
+async fn purge(serve: &Serve) {
+    let mut admin = Client::connect(serve.admin).await;
+    admin.send(format!("DELETE /cache HTTP/1.1\r\nhost: {}\r\n\r\n", serve.admin)).await.unwrap();
+    assert_eq!(admin.response().await.unwrap().status, 200);
 }
 
 #[tokio::test]
@@ -44,9 +54,7 @@ async fn e11_the_documented_setting_gives_the_memory_of_purged_entries_back() {
     let before = resident_kib(&serve);
     read_flows(&serve, 800).await;
     let full = resident_kib(&serve);
-    let mut admin = Client::connect(serve.admin).await;
-    admin.send(format!("DELETE /cache HTTP/1.1\r\nhost: {}\r\n\r\n", serve.admin)).await.unwrap();
-    assert_eq!(admin.response().await.unwrap().status, 200);
+    purge(&serve).await;
     // A thread gives its memory back while it serves further requests.
     within("the memory to be given back", async {
         while resident_kib(&serve) > before + (full - before) / 2 {
@@ -56,5 +64,29 @@ async fn e11_the_documented_setting_gives_the_memory_of_purged_entries_back() {
     })
     .await;
     println!("{before} KiB before, {full} KiB full, {} KiB after", resident_kib(&serve));
+    assert!(serve.stop().await.0.success());
+}
+
+#[tokio::test]
+async fn a_cache_with_many_entries_has_huge_pages_and_an_empty_one_has_none() {
+    if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+        return println!("skipped: the kernel has no huge pages");
+    }
+    let origin = OriginServer::start().await;
+    origin.any(Reply::json(format!(r#"{{"displayName":"{}"}}"#, "x".repeat(30 << 10))));
+    let url = origin.url();
+    let env =
+        [("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()), ("CONNECTOR_CACHE__CACHE__MAX_BYTES", "256MiB")];
+    let serve = Serve::start(&env).await;
+    assert_eq!(status(&serve, "THP_enabled:"), "0", "at the start");
+    let becomes = async |expected: &str| {
+        while status(&serve, "THP_enabled:") != expected {
+            serve.look("/metrics").await;
+        }
+    };
+    read_flows(&serve, 800).await;
+    within("huge pages to be allowed for 24 MiB", becomes("1")).await;
+    purge(&serve).await;
+    within("huge pages to be forbidden for none", becomes("0")).await;
     assert!(serve.stop().await.0.success());
 }
