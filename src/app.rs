@@ -8,10 +8,10 @@ mod background;
 mod check;
 pub mod commands;
 mod connection_cap;
-mod huge_pages;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod descriptors;
+mod huge_pages;
 mod listeners;
 mod memory;
 pub mod reload;

@@ -77,7 +77,7 @@ fn main() -> ExitCode {
     if let Err(error) = hardening::harden() {
         return fail(EXIT_FAILURE, &format!("core dumps of the process cannot be disabled: {error}"));
     }
-    // Until the store is large: see `HugePages`. The call fails only on a kernel without huge pages.
+    // Until the store has many entries: see `HugePages`. The call fails only on a kernel without huge pages.
     let _ = hardening::allow_huge_pages(false);
     // If the system refuses, fewer connections fit, and the log has a warning.
     let _ = descriptors::raise_limit();

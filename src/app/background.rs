@@ -1,5 +1,5 @@
 //! Background tasks of a run: the announcement of the drain, the check of the wall clock, reports of suppressed log lines, huge
-//! pages for a large store.
+//! pages for the growth of a large store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,7 @@ async fn watch_clock(proxy: Proxy) {
     }
 }
 
-/// Allows huge pages while the store is large.
+/// Allows huge pages while a large store grows.
 async fn watch_store(proxy: Proxy, mut huge_pages: HugePages) {
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

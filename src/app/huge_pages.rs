@@ -2,58 +2,60 @@
 //!
 //! A response that is stored in memory that the process has not used before causes page faults, which on a virtual machine take
 //! 4 us each, before the caller receives the response. With huge pages there is one fault for each two megabytes, and a lookup among
-//! very many entries needs fewer translations of addresses. In return the process holds memory that it does not use, up to 8 MiB
-//! (`docs/performance.md`). That is too much for a small cache, or for one with few entries.
+//! very many entries needs fewer translations of addresses. In return the process holds memory that it does not use, up to a fifth
+//! of the weight of small entries (`docs/performance.md`). So huge pages are for the growth of a large cache: a small one would
+//! hold more than it needs, and a full one more than `cache.max_bytes`.
 
 /// Whether huge pages are allowed now. They are not, at first.
 #[derive(Debug)]
 pub(super) struct HugePages {
-    /// Weight of the store in bytes from which huge pages are allowed. `None`: never.
-    allowed_from: Option<u64>,
+    /// Weight of the store in bytes up to which they are allowed.
+    max_stored: u64,
     are_allowed: bool,
 }
 
 impl HugePages {
     /// Creates the state for a store of at most `max_bytes` (`cache.max_bytes`).
     pub(super) fn new(max_bytes: u64) -> Self {
-        Self { allowed_from: (max_bytes >= MIN_CAPACITY).then_some(ALLOWED_FROM), are_allowed: false }
+        Self { max_stored: max_bytes / MAX_PART, are_allowed: false }
     }
 
     /// Decides by the weight of the store in bytes. Returns the decision if it has changed.
     pub(super) fn update(&mut self, stored_bytes: u64) -> Option<bool> {
-        // Half as much forbids them again, so that a store of varying weight does not change the decision each time.
-        let limit = self.allowed_from.map(|limit| if self.are_allowed { limit / 2 } else { limit });
-        let are_allowed = limit.is_some_and(|limit| stored_bytes >= limit);
+        let are_allowed = (MIN_STORED..self.max_stored).contains(&stored_bytes);
         let is_change = are_allowed != self.are_allowed;
         self.are_allowed = are_allowed;
         is_change.then_some(are_allowed)
     }
 }
 
-/// Smallest `cache.max_bytes` with huge pages. Their unused memory is 3 % of it: the process stays below `cache.max_bytes` and its
-/// size at rest.
-const MIN_CAPACITY: u64 = 256 << 20;
-/// Weight of the store from which huge pages are allowed.
-const ALLOWED_FROM: u64 = 16 << 20;
+/// Weight of the store in bytes from which huge pages are allowed.
+const MIN_STORED: u64 = 16 << 20;
+/// Divisor of `cache.max_bytes`. A fifth of a quarter is what a full cache has left to its limit.
+const MAX_PART: u64 = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn huge_pages_are_for_a_store_with_many_entries() {
-        let mut pages = HugePages::new(MIN_CAPACITY);
+    fn huge_pages_are_for_the_growth_of_a_large_cache() {
+        let mut pages = HugePages::new(256 << 20);
         assert_eq!(pages.update(0), None);
-        assert_eq!(pages.update(ALLOWED_FROM - 1), None);
-        assert_eq!(pages.update(ALLOWED_FROM), Some(true));
-        assert_eq!(pages.update(2 * ALLOWED_FROM), None, "no change");
-        assert_eq!(pages.update(ALLOWED_FROM / 2), None, "no change");
-        assert_eq!(pages.update(ALLOWED_FROM / 2 - 1), Some(false), "after a purge");
-        assert_eq!(pages.update(ALLOWED_FROM / 2), None, "no change");
+        assert_eq!(pages.update((16 << 20) - 1), None);
+        assert_eq!(pages.update(16 << 20), Some(true));
+        assert_eq!(pages.update((64 << 20) - 1), None, "no change");
+        assert_eq!(pages.update(64 << 20), Some(false), "a quarter");
+        assert_eq!(pages.update(256 << 20), None, "no change");
+        assert_eq!(pages.update(20 << 20), Some(true));
+        assert_eq!(pages.update(0), Some(false), "after a purge");
     }
 
     #[test]
     fn a_small_cache_has_no_huge_pages() {
-        assert_eq!(HugePages::new(MIN_CAPACITY - 1).update(u64::MAX), None);
+        let mut pages = HugePages::new(64 << 20);
+        for megabytes in 0..64 {
+            assert_eq!(pages.update(megabytes << 20), None, "{megabytes} MiB");
+        }
     }
 }

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::background::{announce_drain, watch};
-use super::huge_pages::HugePages;
 use super::connection_cap::ConnectionCap;
+use super::huge_pages::HugePages;
 use super::reload::{self, LiveConfiguration};
 use super::warnings::{Machine, Warning, warnings};
 use super::{App, Listeners, StartError};

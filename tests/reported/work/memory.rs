@@ -68,7 +68,7 @@ async fn e11_the_documented_setting_gives_the_memory_of_purged_entries_back() {
 }
 
 #[tokio::test]
-async fn a_cache_with_many_entries_has_huge_pages_and_an_empty_one_has_none() {
+async fn a_growing_cache_has_huge_pages_and_an_empty_one_has_none() {
     if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
         return println!("skipped: the kernel has no huge pages");
     }
