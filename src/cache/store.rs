@@ -317,8 +317,8 @@ fn weight(bytes: usize) -> u32 {
     u32::try_from(bytes.saturating_add(OVERHEAD_BYTES)).unwrap_or(u32::MAX)
 }
 
-/// Upper estimate of moka's nodes, its hash table and the reference counts for one pair, bytes.
-const OVERHEAD_BYTES: usize = 320;
+/// Upper estimate of moka's nodes, its hash table, the reference counts and the size classes of the allocator for one pair, bytes.
+const OVERHEAD_BYTES: usize = 420;
 /// Divisor of `cache.max_bytes` that gives the capacity of all thread caches.
 const THREAD_CACHE_DIVISOR: u64 = 16;
 /// Insertions of a token's grants in the time of retention, if each of its proofs is renewed more often.
