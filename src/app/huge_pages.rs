@@ -2,9 +2,9 @@
 //!
 //! A response that is stored in memory that the process has not used before causes page faults, which on a virtual machine take
 //! 4 us each, before the caller receives the response. With huge pages there is one fault for each two megabytes, and a lookup among
-//! very many entries needs fewer translations of addresses. In return the process holds memory that it does not use, up to a fifth
-//! of the weight of small entries (`docs/performance.md`). So huge pages are for the growth of a large cache: a small one would
-//! hold more than it needs, and a full one more than `cache.max_bytes`.
+//! very many entries needs fewer translations of addresses. In return the process holds memory that it does not use: a full cache of
+//! 64 MiB took 4 to 5 MiB more (`docs/performance.md`). So huge pages are for the growth of a large cache: for a small one that is too
+//! much, and a full one must stay below `cache.max_bytes`.
 
 /// Whether huge pages are allowed now. They are not, at first.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl HugePages {
 
 /// Weight of the store in bytes from which huge pages are allowed.
 const MIN_STORED: u64 = 16 << 20;
-/// Divisor of `cache.max_bytes`. A fifth of a quarter is what a full cache has left to its limit.
+/// Divisor of `cache.max_bytes` that gives the weight up to which huge pages are allowed.
 const MAX_PART: u64 = 4;
 
 #[cfg(test)]
