@@ -79,9 +79,7 @@ impl Demo {
 
     /// Purges at the replica at `index`.
     async fn purge(&self, index: usize) -> serde_json::Value {
-        let (_, admin) = self.replicas[index];
-        let request = format!("DELETE /cache HTTP/1.1\r\nhost: {admin}\r\n\r\n");
-        client::exchange(admin, request).await.unwrap().json()
+        client::purge(self.replicas[index].1, "").await.json()
     }
 
     /// One series of a replica.

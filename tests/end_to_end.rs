@@ -322,10 +322,8 @@ async fn an_operator_purges_by_flow_tenant_and_subject() {
     let fabrikam = graph.token().tenant(FABRIKAM).mint();
     proxy.get(&path(SIGN_UP), &contoso).await;
     proxy.get(&path(SIGN_UP), &fabrikam).await;
-    let purge = async |query: &str| {
-        let request = format!("DELETE /cache{query} HTTP/1.1\r\nhost: {}\r\n\r\n", proxy.admin);
-        client::exchange(proxy.admin, request).await.unwrap().json()["purged"].as_u64().unwrap()
-    };
+    let purge =
+        async |query: &str| client::purge(proxy.admin, query).await.json()["purged"].as_u64().unwrap();
     assert_eq!(purge("?flow=B2X_1_other").await, 0);
     assert_eq!(purge(&format!("?tenant={CONTOSO}&flow={SIGN_UP}")).await, 1);
     assert!(cache_status(&proxy.get(&path(SIGN_UP), &contoso).await).contains("fwd=uri-miss"));

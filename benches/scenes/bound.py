@@ -5,7 +5,7 @@ from . import contenders
 from .load import load, mint, say
 from .machine import DIR, errors, pss, rss_peak, start, stop
 
-# Bytes, and flows of a token: beside its entries it has one proof or ten. 256 MiB is the smallest size with huge pages.
+# Bytes, and flows of a token: beside its entries it has one proof or ten. 64 MiB has no huge pages.
 SIZES = {"64MiB": (64 << 20, [1, 10]), "256MiB": (256 << 20, [1, 10]), "1GiB": (1 << 30, [10])}
 BODIES = [500, 1_200, 20_000]
 PORT = 19770

@@ -13,6 +13,7 @@ use crate::observability::hardening;
 use crate::observability::logging::SuppressedLines;
 use crate::observability::metrics::Metrics;
 use crate::proxy::Proxy;
+use crate::proxy::fetch::Fetcher;
 
 /// Makes the proxy not ready as soon as `stop` is cancelled.
 pub(super) async fn announce_drain(stop: CancellationToken, readiness: Readiness, metrics: Arc<Metrics>) {
@@ -28,37 +29,33 @@ pub(super) async fn watch(proxy: Proxy, huge_pages: HugePages, suppressed: Optio
             report_suppressed(suppressed).await;
         }
     };
-    tokio::join!(watch_clock(proxy.clone()), watch_store(proxy, huge_pages), reports);
+    tokio::join!(watch_proxy(proxy, huge_pages), reports);
 }
 
-/// Empties the cache when the wall clock was set back by more than [`MAX_CLOCK_STEP`]: the expiry times of stored tokens were
-/// computed from the earlier clock and are no longer reliable.
-async fn watch_clock(proxy: Proxy) {
+/// Checks the wall clock and the size of the store each second.
+async fn watch_proxy(proxy: Proxy, mut huge_pages: HugePages) {
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let fetcher = &proxy.inner().fetcher;
-        let step = fetcher.clock.stepped_back();
-        if step > MAX_CLOCK_STEP {
-            tracing::warn!(seconds = step.as_secs(), "the wall clock was set back: the cache is emptied");
-            fetcher.metrics.clock_steps.inc();
-            fetcher.metrics.purged.inc_by(fetcher.store.clear());
-            fetcher.clock.resync_wall_clock();
+        check_clock(fetcher);
+        if let Some(allowed) = huge_pages.update(fetcher.store.recent_bytes()) {
+            // The call fails only on a kernel without huge pages.
+            let _ = hardening::allow_huge_pages(allowed);
         }
     }
 }
 
-/// Allows huge pages while a large store grows.
-async fn watch_store(proxy: Proxy, mut huge_pages: HugePages) {
-    let mut ticks = interval(Duration::from_secs(1));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        if let Some(allowed) = huge_pages.update(proxy.inner().fetcher.store.recent_bytes()) {
-            // The call fails only on a kernel without huge pages.
-            let _ = hardening::allow_huge_pages(allowed);
-        }
+/// Empties the cache when the wall clock was set back by more than [`MAX_CLOCK_STEP`]: the expiry times of stored tokens were
+/// computed from the earlier clock and are no longer reliable.
+fn check_clock(fetcher: &Fetcher) {
+    let step = fetcher.clock.stepped_back();
+    if step > MAX_CLOCK_STEP {
+        tracing::warn!(seconds = step.as_secs(), "the wall clock was set back: the cache is emptied");
+        fetcher.metrics.clock_steps.inc();
+        fetcher.metrics.purged.inc_by(fetcher.store.clear());
+        fetcher.clock.resync_wall_clock();
     }
 }
 

@@ -132,6 +132,17 @@ pub async fn exchange(address: SocketAddr, bytes: impl AsRef<[u8]>) -> io::Resul
     client.response().await
 }
 
+/// A GET with a token that requires a new response of Graph, on a connection of its own.
+pub async fn refresh(address: SocketAddr, path: &str, token: &str) -> Response {
+    let authorization = format!("Bearer {token}");
+    get(address, path, &[("authorization", &authorization), ("connector-cache", "refresh")]).await
+}
+
+/// A purge at an admin port, of the entries that `query` selects: `?flow=x`, or nothing for all of them.
+pub async fn purge(admin: SocketAddr, query: &str) -> Response {
+    exchange(admin, format!("DELETE /cache{query} HTTP/1.1\r\nhost: {admin}\r\n\r\n")).await.unwrap()
+}
+
 /// One HTTP/2 connection. Requests may overlap.
 pub struct H2 {
     sender: http2::SendRequest<Empty<Bytes>>,

@@ -90,9 +90,7 @@ impl Proxy {
 
     /// Reads the same flow, and requires a new response of Graph.
     pub async fn refresh(&self, token: &str) -> Response {
-        let authorization = format!("Bearer {token}");
-        let fields = [("authorization", &*authorization), ("connector-cache", "refresh")];
-        client::get(self.data, &path("B2X_1_x"), &fields).await
+        client::refresh(self.data, &path("B2X_1_x"), token).await
     }
 
     /// Sends a GET with a token.

@@ -60,8 +60,7 @@ impl Stage {
     }
 
     async fn refresh(&self, token: &str) -> (String, String) {
-        let fields = [("authorization", &*format!("Bearer {token}")), ("connector-cache", "refresh")];
-        body_and_source(&client::get(self.proxy.data, &path("x"), &fields).await)
+        body_and_source(&client::refresh(self.proxy.data, &path("x"), token).await)
     }
 
     async fn stop(self) {

@@ -43,9 +43,7 @@ impl Stage {
     }
 
     async fn delete(&self, query: &str) -> Response {
-        let admin = self.proxy.admin;
-        let request = format!("DELETE /cache{query} HTTP/1.1\r\nhost: {admin}\r\n\r\n");
-        client::exchange(admin, request).await.unwrap()
+        client::purge(self.proxy.admin, query).await
     }
 
     /// Sends a request in its own task. Returns when the origin has received `number` requests.

@@ -108,15 +108,12 @@ impl Replica {
 
     /// Reads a flow and requires a new response of Graph.
     pub(crate) async fn refresh(&self, flow: &str, token: &str) -> Response {
-        let authorization = format!("Bearer {token}");
-        let fields = [("authorization", authorization.as_str()), ("connector-cache", "refresh")];
-        client::get(self.0.data, &path(flow), &fields).await
+        client::refresh(self.0.data, &path(flow), token).await
     }
 
     /// Purges what the query selects, `?flow=x` or nothing. Returns the response.
     pub(crate) async fn purge(&self, query: &str) -> Value {
-        let request = format!("DELETE /cache{query} HTTP/1.1\r\nhost: {}\r\n\r\n", self.0.admin);
-        let response = client::exchange(self.0.admin, request).await.unwrap();
+        let response = client::purge(self.0.admin, query).await;
         assert_eq!(response.status, 200, "{}", response.text());
         response.json()
     }

@@ -156,9 +156,7 @@ async fn operate(soak: Arc<Soak>) {
         }
         round += 1;
         if round % 10 == 0 {
-            let admin = soak.serve.admin;
-            let purge = format!("DELETE /cache HTTP/1.1\r\nhost: {admin}\r\n\r\n");
-            assert_eq!(client::exchange(admin, purge).await.unwrap().status, 200);
+            assert_eq!(client::purge(soak.serve.admin, "").await.status, 200);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }

@@ -126,8 +126,7 @@ impl Replica {
 
     /// Purges what the query selects. Returns the response.
     pub async fn purge(&self, query: &str) -> Value {
-        let request = format!("DELETE /cache{query} HTTP/1.1\r\nhost: {}\r\n\r\n", self.proxy.admin);
-        let response = client::exchange(self.proxy.admin, request).await.unwrap();
+        let response = client::purge(self.proxy.admin, query).await;
         assert_eq!(response.status, 200, "{}", response.text());
         response.json()
     }

@@ -3,7 +3,7 @@
 use connector_cache::resource::ApiVersion;
 
 use super::{HIT, PATH, STORED, Setup, bearer, cache_status};
-use crate::common::client::Client;
+use crate::common::client::{self, Client};
 use crate::common::proxy::Proxy;
 
 const B2C: &str = "/beta/identity/b2cUserFlows/B2C_1_testuserflow/apiConnectorConfiguration";
@@ -35,15 +35,8 @@ async fn b2c_and_b2x_flows_of_one_id_are_two_resources_and_a_purge_selects_both(
         assert_eq!(cache_status(&setup.get(target, "a", &[]).await), HIT, "{target}");
     }
     assert_eq!(setup.forwarded(), [PATH, &same_id]);
-    let mut admin = Client::connect(setup.proxy.admin).await;
-    admin
-        .send(format!(
-            "DELETE /cache?flow=B2X_1_testuserflow HTTP/1.1\r\nhost: {}\r\n\r\n",
-            setup.proxy.admin
-        ))
-        .await
-        .unwrap();
-    assert_eq!(admin.response().await.unwrap().json()["purged"], 2);
+    let purge = client::purge(setup.proxy.admin, "?flow=B2X_1_testuserflow").await;
+    assert_eq!(purge.json()["purged"], 2);
     for target in [PATH, &same_id] {
         assert_eq!(cache_status(&setup.get(target, "a", &[]).await), STORED, "{target}");
     }

@@ -2,22 +2,12 @@
 
 use futures_util::future::join_all;
 
-use crate::common::client::Client;
+use crate::common::client::{self, Client};
 use crate::common::origin::OriginServer;
 use crate::common::proxy::path;
 use crate::common::reply::Reply;
 use crate::common::serve::Serve;
 use crate::common::{token, within};
-
-fn resident_kib(serve: &Serve) -> u64 {
-    status(serve, "VmRSS:").trim_end_matches(" kB").parse().unwrap()
-}
-
-/// Value of a line of `/proc/PID/status`.
-fn status(serve: &Serve, name: &str) -> String {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", serve.id())).unwrap();
-    status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
-}
 
 /// Sends requests for so many flows on eight connections, which are spread over all threads.
 async fn read_flows(serve: &Serve, count: usize) {
@@ -33,12 +23,6 @@ async fn read_flows(serve: &Serve, count: usize) {
     .await;
 }
 
-async fn purge(serve: &Serve) {
-    let mut admin = Client::connect(serve.admin).await;
-    admin.send(format!("DELETE /cache HTTP/1.1\r\nhost: {}\r\n\r\n", serve.admin)).await.unwrap();
-    assert_eq!(admin.response().await.unwrap().status, 200);
-}
-
 #[tokio::test]
 async fn e11_the_documented_setting_gives_the_memory_of_purged_entries_back() {
     let origin = OriginServer::start().await;
@@ -51,19 +35,19 @@ async fn e11_the_documented_setting_gives_the_memory_of_purged_entries_back() {
     ];
     let serve = Serve::start(&env).await;
     read_flows(&serve, 1).await;
-    let before = resident_kib(&serve);
+    let before = serve.resident_kib();
     read_flows(&serve, 800).await;
-    let full = resident_kib(&serve);
-    purge(&serve).await;
+    let full = serve.resident_kib();
+    assert_eq!(client::purge(serve.admin, "").await.status, 200);
     // A thread gives its memory back while it serves further requests.
     within("the memory to be given back", async {
-        while resident_kib(&serve) > before + (full - before) / 2 {
+        while serve.resident_kib() > before + (full - before) / 2 {
             origin.any(Reply::json("{}"));
             read_flows(&serve, 64).await;
         }
     })
     .await;
-    println!("{before} KiB before, {full} KiB full, {} KiB after", resident_kib(&serve));
+    println!("{before} KiB before, {full} KiB full, {} KiB after", serve.resident_kib());
     assert!(serve.stop().await.0.success());
 }
 
@@ -78,15 +62,15 @@ async fn a_growing_cache_has_huge_pages_and_an_empty_one_has_none() {
     let env =
         [("CONNECTOR_CACHE__GRAPH__BASE_URL", url.as_str()), ("CONNECTOR_CACHE__CACHE__MAX_BYTES", "256MiB")];
     let serve = Serve::start(&env).await;
-    assert_eq!(status(&serve, "THP_enabled:"), "0", "at the start");
+    assert_eq!(serve.status("THP_enabled:"), "0", "at the start");
     let becomes = async |expected: &str| {
-        while status(&serve, "THP_enabled:") != expected {
+        while serve.status("THP_enabled:") != expected {
             serve.look("/metrics").await;
         }
     };
     read_flows(&serve, 800).await;
     within("huge pages to be allowed for 24 MiB", becomes("1")).await;
-    purge(&serve).await;
+    assert_eq!(client::purge(serve.admin, "").await.status, 200);
     within("huge pages to be forbidden for none", becomes("0")).await;
     assert!(serve.stop().await.0.success());
 }
